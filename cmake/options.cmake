@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# Build options, and the compiler flags every target gets (target ib_flags).
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release)
+endif()
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
+
+option(IB_TESTS "build the tests" ON)
+option(IB_WERROR "treat warnings as errors" OFF)
+option(IB_SCALAR_ONLY "build the CPU backend without SIMD tiers" OFF)
+set(IB_CUDA auto CACHE STRING "CUDA backend: auto, on or off")
+set(IB_OPENCL auto CACHE STRING "OpenCL (xpu) backend: auto, on or off")
+set(IB_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
+
+add_library(ib_flags INTERFACE)
+target_compile_options(ib_flags INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+  -ffp-contract=off -fno-math-errno -fvisibility=hidden
+  $<$<BOOL:${IB_WERROR}>:-Werror>)
+target_compile_definitions(ib_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
+target_include_directories(ib_flags INTERFACE
+  "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/include" "${CMAKE_BINARY_DIR}/generated")
+if(IB_SANITIZE)
+  target_compile_options(ib_flags INTERFACE -fsanitize=${IB_SANITIZE} -fno-omit-frame-pointer)
+  target_link_options(ib_flags INTERFACE -fsanitize=${IB_SANITIZE})
+endif()
