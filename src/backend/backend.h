@@ -19,13 +19,31 @@ typedef struct ib_buffer ib_buffer; /* a block of device memory */
 typedef struct ib_weight ib_weight; /* a weight matrix resident on the device */
 typedef struct ib_kv ib_kv;         /* the KV cache of all layers and sequences */
 
-typedef enum ib_memory_tag { IB_MEM_WEIGHTS, IB_MEM_KV, IB_MEM_SCRATCH, IB_MEM_IO, IB_MEM_TAGS } ib_memory_tag;
+typedef enum ib_memory_tag {
+    IB_MEM_WEIGHTS,
+    IB_MEM_KV,
+    IB_MEM_SCRATCH,
+    IB_MEM_IO,
+    IB_MEM_TAGS
+} ib_memory_tag;
 typedef enum ib_compute { IB_COMPUTE_AUTO, IB_COMPUTE_FLOAT32, IB_COMPUTE_INT8 } ib_compute;
-typedef enum ib_attention { IB_ATTN_EAGER, IB_ATTN_SDPA, IB_ATTN_FLASH, IB_ATTN_COUNT } ib_attention;
+typedef enum ib_attention {
+    IB_ATTN_EAGER,
+    IB_ATTN_SDPA,
+    IB_ATTN_FLASH,
+    IB_ATTN_COUNT
+} ib_attention;
 typedef enum ib_act { IB_ACT_SILU, IB_ACT_GELU, IB_ACT_GELU_TANH } ib_act;
 typedef enum ib_op {
-    IB_OP_EMBED, IB_OP_NORM, IB_OP_LINEAR, IB_OP_ROPE, IB_OP_KV_WRITE, IB_OP_ATTENTION,
-    IB_OP_GATED_ACT, IB_OP_ADD, IB_OP_ARGMAX
+    IB_OP_EMBED,
+    IB_OP_NORM,
+    IB_OP_LINEAR,
+    IB_OP_ROPE,
+    IB_OP_KV_WRITE,
+    IB_OP_ATTENTION,
+    IB_OP_GATED_ACT,
+    IB_OP_ADD,
+    IB_OP_ARGMAX
 } ib_op;
 
 /* Bytes of device memory by tag, now and at most since open. Mapped weights count as weights. */
@@ -36,15 +54,15 @@ typedef struct ib_ledger {
 } ib_ledger;
 
 typedef struct ib_device_config {
-    int index;             /* which device of the kind */
-    int n_threads;         /* cpu: 0 = physical cores allowed to the process */
-    const char *cpu_tier;  /* cpu: NULL = best; "scalar", "avx2", "avx512" */
+    int index;            /* which device of the kind */
+    int n_threads;        /* cpu: 0 = physical cores allowed to the process */
+    const char *cpu_tier; /* cpu: NULL = best; "scalar", "avx2", "avx512" */
     ib_compute compute;
     const ib_log *log;
 } ib_device_config;
 
 typedef struct ib_device_info {
-    char kind[16];         /* "cpu", "xpu", "cuda" */
+    char kind[16]; /* "cpu", "xpu", "cuda" */
     char name[128], vendor[64], driver[128];
     char tier[32];         /* cpu: instruction tier in use; gpu: architecture */
     char features[256];    /* what the kernels may use, blank-separated */
@@ -74,8 +92,8 @@ typedef struct ib_kv_spec {
     ib_type type; /* F32, F16 or BF16 */
 } ib_kv_spec;
 
-/* One forward pass over n_tokens positions of each sequence. Backends that capture a step read n_past
- * from what step_begin stored on the device, never from a captured constant. */
+/* One forward pass over n_tokens positions of each sequence. Backends that capture a step read
+ * n_past from what step_begin stored on the device, never from a captured constant. */
 typedef struct ib_step {
     size_t n_seqs, n_tokens, n_past;
     bool decode; /* same shape as the last decode step: may be replayed */
@@ -93,14 +111,15 @@ typedef enum ib_norm_kind {
     IB_NORM_OFFSET_ONE /* x * rsqrt(..) * (1 + w) */
 } ib_norm_kind;
 typedef struct ib_norm_args { /* RMSNorm over groups of `group` columns (d_model, or head_dim) */
-    ib_tensor x, out; /* may be the same */
-    ib_tensor weight; /* [1, group] f32 */
+    ib_tensor x, out;         /* may be the same */
+    ib_tensor weight;         /* [1, group] f32 */
     size_t group;
     float eps;
     ib_norm_kind kind;
 } ib_norm_args;
 
-typedef struct ib_rope_args { /* rotates x [rows, n_heads * head_dim] in place, first n_rot of each head */
+typedef struct ib_rope_args { /* rotates x [rows, n_heads * head_dim] in place, first n_rot of each
+                                 head */
     ib_tensor x;
     ib_tensor table; /* f32 [n_positions, n_rot]: n_rot/2 cosines, then n_rot/2 sines */
     size_t n_heads, head_dim, n_rot;
@@ -115,8 +134,8 @@ typedef struct ib_kv_write_args {
     ib_step step;
 } ib_kv_write_args;
 
-/* out = softmax(q kT * scale + mask) v over the cache, rows' own positions included (kv_write first).
- * source: Vaswani 2017 eq. 1; flash: Dao 2023 alg. 1. */
+/* out = softmax(q kT * scale + mask) v over the cache, rows' own positions included (kv_write
+ * first). source: Vaswani 2017 eq. 1; flash: Dao 2023 alg. 1. */
 typedef struct ib_attention_args {
     ib_attention kind; /* the formulation to run; refused, never replaced */
     const ib_kv *kv;
@@ -142,16 +161,21 @@ typedef struct ib_backend {
     ib_status (*open)(ib_device **out, const ib_device_config *config, ib_error *err);
     void (*close)(ib_device *d);
     void (*info)(const ib_device *d, ib_device_info *out);
-    /* IB_OK, or IB_E_UNSUPPORTED naming what is missing. cols = n_in of a linear, head_dim of attention */
+    /* IB_OK, or IB_E_UNSUPPORTED naming what is missing. cols = n_in of a linear, head_dim of
+     * attention */
     ib_status (*supports)(const ib_device *d, ib_op op, ib_type type, size_t cols, ib_error *err);
 
     /* memory (allocates) */
-    ib_status (*buffer_new)(ib_device *d, ib_buffer **out, size_t bytes, ib_memory_tag tag, ib_error *err);
+    ib_status (*buffer_new)(ib_device *d, ib_buffer **out, size_t bytes, ib_memory_tag tag,
+                            ib_error *err);
     void (*buffer_free)(ib_device *d, ib_buffer *b);
-    ib_status (*upload)(ib_device *d, ib_buffer *to, size_t offset, const void *from, size_t bytes, ib_error *err);
-    ib_status (*download)(ib_device *d, void *to, const ib_buffer *from, size_t offset, size_t bytes, ib_error *err); /* waits */
+    ib_status (*upload)(ib_device *d, ib_buffer *to, size_t offset, const void *from, size_t bytes,
+                        ib_error *err);
+    ib_status (*download)(ib_device *d, void *to, const ib_buffer *from, size_t offset,
+                          size_t bytes, ib_error *err); /* waits */
     /* borrowable: m's pointers outlive the device, so that the backend may use them in place */
-    ib_status (*weight_new)(ib_device *d, ib_weight **out, const ib_matrix *m, bool borrowable, ib_error *err);
+    ib_status (*weight_new)(ib_device *d, ib_weight **out, const ib_matrix *m, bool borrowable,
+                            ib_error *err);
     void (*weight_free)(ib_device *d, ib_weight *w);
     ib_status (*kv_new)(ib_device *d, ib_kv **out, const ib_kv_spec *spec, ib_error *err);
     void (*kv_free)(ib_device *d, ib_kv *kv);
@@ -167,23 +191,27 @@ typedef struct ib_backend {
     ib_status (*step_end)(ib_device *d, ib_error *err);
 
     /* ops */
-    ib_status (*embed)(ib_device *d, const ib_weight *table, ib_tensor ids, ib_tensor out, float scale, ib_error *err);
+    ib_status (*embed)(ib_device *d, const ib_weight *table, ib_tensor ids, ib_tensor out,
+                       float scale, ib_error *err);
     ib_status (*norm)(ib_device *d, const ib_norm_args *a, ib_error *err);
     ib_status (*linear)(ib_device *d, const ib_linear_args *a, ib_error *err);
     ib_status (*rope)(ib_device *d, const ib_rope_args *a, ib_error *err);
     ib_status (*kv_write)(ib_device *d, const ib_kv_write_args *a, ib_error *err);
     ib_status (*attention)(ib_device *d, const ib_attention_args *a, ib_error *err);
     ib_status (*gated_act)(ib_device *d, const ib_gated_act_args *a, ib_error *err);
-    ib_status (*add)(ib_device *d, ib_tensor x, ib_tensor y, float scale, ib_error *err); /* x += y * scale */
+    ib_status (*add)(ib_device *d, ib_tensor x, ib_tensor y, float scale,
+                     ib_error *err); /* x += y * scale */
     /* lowest index of the maximum of each row, NaN counting as the maximum; out I32 [n_rows, 2]:
      * id, and 1 when the row holds a value that is not finite */
     ib_status (*argmax)(ib_device *d, ib_tensor logits, ib_tensor out, ib_error *err);
 
     /* fused ops: NULL means ops_default.c composes them */
-    ib_status (*linear_group)(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err); /* same x */
+    ib_status (*linear_group)(ib_device *d, const ib_linear_args *a, size_t n,
+                              ib_error *err); /* same x */
     ib_status (*gated_mlp)(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
                            const ib_gated_act_args *act, ib_error *err);
-    ib_status (*add_norm)(ib_device *d, ib_tensor x, ib_tensor y, float scale, const ib_norm_args *n, ib_error *err);
+    ib_status (*add_norm)(ib_device *d, ib_tensor x, ib_tensor y, float scale,
+                          const ib_norm_args *n, ib_error *err);
 } ib_backend;
 
 /* First member of every ib_device, so that holders of a device find its backend. */
@@ -198,14 +226,17 @@ static inline const ib_backend *ib_backend_of(const ib_device *d) {
 ib_status ib_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err);
 ib_status ib_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
                        const ib_gated_act_args *act, ib_error *err);
-ib_status ib_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale, const ib_norm_args *n, ib_error *err);
+ib_status ib_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale, const ib_norm_args *n,
+                      ib_error *err);
 
 /* registry.c: the kinds built in, in order of preference for "auto" (Intel xpu, cuda, cpu last). */
 size_t ib_backend_count(void);
 const ib_backend *ib_backend_at(size_t i);
-/* "auto", "cpu", "xpu", "xpu:1", "xpu:cpu", "cuda:0" -> an open device. IB_E_USAGE for another word,
- * IB_E_DEVICE when the named device is absent: never a substitute. config->index is ignored. */
-ib_status ib_device_open(ib_device **out, const char *spec, const ib_device_config *config, ib_error *err) IB_MUST_CHECK;
+/* "auto", "cpu", "xpu", "xpu:1", "xpu:cpu", "cuda:0" -> an open device. IB_E_USAGE for another
+ * word, IB_E_DEVICE when the named device is absent: never a substitute. config->index is ignored.
+ */
+ib_status ib_device_open(ib_device **out, const char *spec, const ib_device_config *config,
+                         ib_error *err) IB_MUST_CHECK;
 void ib_device_close(ib_device *d);
 const char *ib_attention_name(ib_attention a); /* "eager", "sdpa", "flash_attention" */
 

@@ -6,8 +6,19 @@
 #include "checkpoint/checkpoint.h"
 
 typedef enum ib_gguf_type {
-    IB_GGUF_U8, IB_GGUF_I8, IB_GGUF_U16, IB_GGUF_I16, IB_GGUF_U32, IB_GGUF_I32, IB_GGUF_F32,
-    IB_GGUF_BOOL, IB_GGUF_STRING, IB_GGUF_ARRAY, IB_GGUF_U64, IB_GGUF_I64, IB_GGUF_F64
+    IB_GGUF_U8,
+    IB_GGUF_I8,
+    IB_GGUF_U16,
+    IB_GGUF_I16,
+    IB_GGUF_U32,
+    IB_GGUF_I32,
+    IB_GGUF_F32,
+    IB_GGUF_BOOL,
+    IB_GGUF_STRING,
+    IB_GGUF_ARRAY,
+    IB_GGUF_U64,
+    IB_GGUF_I64,
+    IB_GGUF_F64
 } ib_gguf_type;
 
 typedef struct ib_gguf_value {

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ * Who makes the tokens. An engine turns a request (prompt ids, generation settings) into stamped
+ * ids; the runner knows nothing else of it. native.c: this program's own decoder. */
+#ifndef IB_ENGINE_ENGINE_H
+#define IB_ENGINE_ENGINE_H
+
+#include "hub/hub.h"
+#include "model/generate.h"
+#include "record/record.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+
+typedef struct ib_engine ib_engine;
+
+typedef struct ib_engine_config {
+    const char *model_id, *revision, *cache_dir; /* revision, cache_dir may be NULL */
+    const ib_hub_env *hub_env;
+    const char *device;   /* "auto", "cpu", "xpu:0", ... */
+    const char *cpu_tier; /* NULL = best */
+    ib_attention attention;
+    ib_compute compute;
+    int dtype;     /* an ib_type (F32, F16, BF16), or -1 for auto */
+    int n_threads; /* 0 = automatic */
+    bool weights;  /* false: only configuration, tokenizer, templates (no device is opened) */
+    const ib_log *log;
+} ib_engine_config;
+
+/* Opens the model: hub, checkpoint, configuration, tokenizer, templates, device, weights. Load
+ * phases go to cell->load and what was found to cell->resolved, cell->model (cell may be NULL). */
+ib_status ib_engine_open(ib_engine **out, const ib_engine_config *config, ib_cell *cell,
+                         ib_error *err) IB_MUST_CHECK;
+void ib_engine_close(ib_engine *e);
+
+const ib_tokenizer *ib_engine_tokenizer(const ib_engine *e); /* NULL when the model has none */
+const ib_chat_templates *ib_engine_templates(const ib_engine *e);
+ib_model *ib_engine_model(ib_engine *e); /* NULL without weights */
+const ib_config *ib_engine_config_of(const ib_engine *e);
+const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e);
+const json_t *ib_engine_generation_json(const ib_engine *e, const char **where); /* NULL = none */
+ib_attention ib_engine_attention(const ib_engine *e);
+ib_type ib_engine_kv_type(const ib_engine *e); /* F32 under dtype float32, else the model dtype */
+
+/* Prepares a session for prompts of n_prompt ids and max_new_tokens, batch n_seqs (allocates). */
+ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,
+                            ib_error *err) IB_MUST_CHECK;
+/* One timed generation; the session must be prepared. See ib_generate. */
+ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,
+                        size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,
+                        ib_generate_result *out, ib_error *err) IB_MUST_CHECK;
+/* Peak memory so far: ledger of the device, VmHWM of the process. */
+void ib_engine_memory(const ib_engine *e, ib_memory_record *out);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ * Facts of the machine and the process as one JSON object; what cannot be read is null, never a
+ * guess. No host name, no user name. */
+#ifndef IB_RECORD_ENVIRONMENT_H
+#define IB_RECORD_ENVIRONMENT_H
+
+#include "base/json.h"
+
+ib_status ib_environment_read(json_t **out, ib_error *err) IB_MUST_CHECK;
+/* Counters of this process for the gates of a run. Zero where the kernel does not tell. */
+typedef struct ib_process_counters {
+    uint64_t major_faults, minor_faults, involuntary_switches, voluntary_switches;
+} ib_process_counters;
+void ib_process_counters_read(ib_process_counters *out);
+uint64_t ib_process_vm_hwm(void); /* bytes, 0 = unknown */
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ * Quantiles by NumPy's "linear" definition, bit for bit, and the roundings the reference prints
+ * with. */
+#ifndef IB_STATS_QUANTILE_H
+#define IB_STATS_QUANTILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Sorts x ascending in place. */
+void ib_stats_sort(double *x, size_t n);
+/* q in [0, 100] of the sorted x[n]; NaN for n == 0. */
+double ib_stats_percentile(const double *sorted, size_t n, double q);
+/* numpy.median of sorted x[n]: mean of the two middle values for even n. */
+double ib_stats_median(const double *sorted, size_t n);
+double ib_stats_mean(const double *x, size_t n);
+/* numpy.round(x, digits): rint(x * 10^digits) / 10^digits. */
+double ib_stats_round_numpy(double x, int digits);
+/* Python's round(x, digits) on a float: the correctly rounded decimal of the exact binary value. */
+double ib_stats_round_python(double x, int digits);
+/* Shortest text that reads back as x, as Python's repr prints it ("35.1", "34.0", "1e+16"). */
+size_t ib_stats_repr(double x, char out[32]);
+/* Fewest samples for a two-sided 95 % distribution-free interval of percentile q
+ * (measurement.md 4.1). */
+uint64_t ib_stats_min_samples(double q);
+
+#endif
