@@ -37,8 +37,8 @@ void *ib_arena_alloc(ib_arena *a, size_t n, ib_error *err) {
     }
     need &= ~(size_t)(ALIGNMENT - 1);
     if (!ib_add_size(a->used_bytes, need, &total) || (a->limit_bytes && total > a->limit_bytes)) {
-        (void)ib_fail(err, IB_E_RESOURCE, "memory limit of %zu bytes reached; fix: simplify the input",
-                      a->limit_bytes);
+        (void)ib_fail(err, IB_E_RESOURCE,
+                      "memory limit of %zu bytes reached; fix: simplify the input", a->limit_bytes);
         return NULL;
     }
     if (!a->head || a->head->cap - a->head->used < need) {

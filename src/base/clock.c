@@ -43,6 +43,6 @@ void ib_clock_measure(ib_clock_facts *out) {
     if (n <= 0)
         memcpy(out->source, "unknown", sizeof "unknown");
     else
-        out->source[strcspn(out->source, "\n") < (size_t)n ? strcspn(out->source, "\n") : (size_t)n] =
-            '\0';
+        out->source[strcspn(out->source, "\n") < (size_t)n ? strcspn(out->source, "\n")
+                                                           : (size_t)n] = '\0';
 }

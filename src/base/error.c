@@ -42,8 +42,8 @@ ib_status ib_context(ib_error *err, ib_status status, const char *fmt, ...) {
 
 ib_status ib_fail_memory(ib_error *err, size_t bytes, const char *what) {
     return ib_fail(err, IB_E_RESOURCE,
-                   "out of memory for %s: %zu bytes; fix: free memory or use a smaller model",
-                   what, bytes);
+                   "out of memory for %s: %zu bytes; fix: free memory or use a smaller model", what,
+                   bytes);
 }
 
 void ib_error_clear(ib_error *err) {

@@ -3,7 +3,8 @@
  *
  * A status is also the exit code of the program: one table (IB_STATUS_TABLE) gives number, name and
  * meaning. The text of an error says WHAT in WHERE: VALUE; after "; fix: " it says HOW to go on.
- * Library code never prints and keeps no error of its own: the caller passes an ib_error, or NULL. */
+ * Library code never prints and keeps no error of its own: the caller passes an ib_error, or NULL.
+ */
 #ifndef IB_BASE_ERROR_H
 #define IB_BASE_ERROR_H
 

@@ -138,8 +138,9 @@ char *ib_path_join(const char *folder, const char *name) {
 
 static ib_status fail_output(ib_error *err, const char *what, const char *path, int error) {
     char name[IB_QUOTED];
-    return ib_fail(err, IB_E_OUTPUT, "cannot %s '%s': %s; fix: check folder, permissions and free space",
-                   what, ib_quotez(path, name), strerror(error));
+    return ib_fail(err, IB_E_OUTPUT,
+                   "cannot %s '%s': %s; fix: check folder, permissions and free space", what,
+                   ib_quotez(path, name), strerror(error));
 }
 
 ib_status ib_outfile_open(ib_outfile *out, const char *path, ib_error *err) {
@@ -197,7 +198,8 @@ ib_status ib_outfile_write(ib_outfile *f, const void *bytes, size_t n, ib_error 
 
 static void sync_folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
-    char *folder = slash ? ib_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ib_strdup(".");
+    char *folder =
+        slash ? ib_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ib_strdup(".");
     int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         (void)fsync(fd);

@@ -2,8 +2,8 @@
  * Files as the failure contract wants them: regular files only, read whole or mapped read-only,
  * written to a temporary name in the same folder, flushed and renamed.
  *
- * Statuses: IB_E_INPUT when a file is missing, unreadable or not a regular file; IB_E_OUTPUT when one
- * cannot be written; IB_E_RESOURCE when memory or descriptors run out or a cap is exceeded. */
+ * Statuses: IB_E_INPUT when a file is missing, unreadable or not a regular file; IB_E_OUTPUT when
+ * one cannot be written; IB_E_RESOURCE when memory or descriptors run out or a cap is exceeded. */
 #ifndef IB_BASE_FILE_H
 #define IB_BASE_FILE_H
 

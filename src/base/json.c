@@ -52,10 +52,11 @@ ib_status ib_json_parse(json_t **out, ib_str text, const char *what, ib_error *e
         return IB_OK;
     if (json_error_code(&problem) == json_error_out_of_memory)
         return ib_fail_memory(err, text.len, "JSON values");
-    return ib_fail(err, IB_E_FORMAT,
-                   "invalid JSON in %s at line %d column %d (byte %d): %s; fix: re-download the file",
-                   ib_quotez(what, name), problem.line, problem.column, problem.position,
-                   ib_quotez(problem.text, detail));
+    return ib_fail(
+        err, IB_E_FORMAT,
+        "invalid JSON in %s at line %d column %d (byte %d): %s; fix: re-download the file",
+        ib_quotez(what, name), problem.line, problem.column, problem.position,
+        ib_quotez(problem.text, detail));
 }
 
 ib_status ib_json_load(json_t **out, const char *path, uint64_t cap, ib_error *err) {
@@ -69,8 +70,8 @@ ib_status ib_json_load(json_t **out, const char *path, uint64_t cap, ib_error *e
     return st;
 }
 
-static ib_status wrong(const char *where, const char *key, const char *expected, const json_t *found,
-                       ib_error *err) {
+static ib_status wrong(const char *where, const char *key, const char *expected,
+                       const json_t *found, ib_error *err) {
     static const char *const names[] = {"an object", "an array", "a string", "an integer",
                                         "a real",    "true",     "false",    "null"};
     char member[IB_QUOTED], value[48] = "";
@@ -78,8 +79,9 @@ static ib_status wrong(const char *where, const char *key, const char *expected,
         (void)snprintf(value, sizeof value, " (%lld)", (long long)json_integer_value(found));
     else if (json_is_real(found))
         (void)snprintf(value, sizeof value, " (%g)", json_real_value(found));
-    return ib_fail(err, IB_E_FORMAT, "bad value in %s/%s: found %s%s, expected %s; fix: correct the file",
-                   where, ib_quotez(key, member), names[json_typeof(found)], value, expected);
+    return ib_fail(err, IB_E_FORMAT,
+                   "bad value in %s/%s: found %s%s, expected %s; fix: correct the file", where,
+                   ib_quotez(key, member), names[json_typeof(found)], value, expected);
 }
 
 static const json_t *member(const json_t *object, const char *key) {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Reading JSON files with jansson under the failure contract, and typed access by JSON pointer.
  *
- * Integers beyond 64 bits are read as reals (files of Python's tools hold model_max_length 1e30 as an
- * integer); NaN, Infinity and duplicate keys are refused; nesting is limited to 64. The getters say
- * in their error which member was meant: WHERE is "<file> at /pointer". */
+ * Integers beyond 64 bits are read as reals (files of Python's tools hold model_max_length 1e30 as
+ * an integer); NaN, Infinity and duplicate keys are refused; nesting is limited to 64. The getters
+ * say in their error which member was meant: WHERE is "<file> at /pointer". */
 #ifndef IB_BASE_JSON_H
 #define IB_BASE_JSON_H
 
@@ -20,7 +20,8 @@ ib_status ib_json_load(json_t **out, const char *path, uint64_t cap, ib_error *e
 /* Member of an object. Absent and null both give the default; a wrong type is IB_E_FORMAT.
  * `where` is the text "<file> at " of the message. Integers accept no reals, not even 3.0. */
 ib_status ib_json_get_i64(const json_t *object, const char *key, int64_t fallback, int64_t min,
-                          int64_t max, int64_t *out, const char *where, ib_error *err) IB_MUST_CHECK;
+                          int64_t max, int64_t *out, const char *where,
+                          ib_error *err) IB_MUST_CHECK;
 ib_status ib_json_get_double(const json_t *object, const char *key, double fallback, double *out,
                              const char *where, ib_error *err) IB_MUST_CHECK;
 ib_status ib_json_get_bool(const json_t *object, const char *key, bool fallback, bool *out,

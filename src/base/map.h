@@ -22,7 +22,8 @@ void ib_map_clear(ib_map *m);
 /* Room for n keys without growing. */
 ib_status ib_map_reserve(ib_map *m, size_t n, ib_error *err) IB_MUST_CHECK;
 bool ib_map_get(const ib_map *m, ib_str key, uint64_t *value);
-/* Sets key to value; *was_there (may be NULL) tells whether the key existed (its value is replaced). */
+/* Sets key to value; *was_there (may be NULL) tells whether the key existed (its value is
+ * replaced). */
 ib_status ib_map_put(ib_map *m, ib_str key, uint64_t value, bool *was_there,
                      ib_error *err) IB_MUST_CHECK;
 

@@ -103,7 +103,8 @@ ib_status ib_buf_add_utf8(ib_buf *b, uint32_t code_point, ib_error *err) {
     return ib_buf_add(b, bytes, n, err);
 }
 
-/* Bytes that may follow a lead byte; *need is the sequence's length, lo..hi the second byte's range. */
+/* Bytes that may follow a lead byte; *need is the sequence's length, lo..hi the second byte's
+ * range. */
 static bool lead_info(unsigned char c, size_t *need, unsigned char *lo, unsigned char *hi) {
     *lo = 0x80;
     *hi = 0xBF;

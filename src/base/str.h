@@ -36,8 +36,8 @@ ib_status ib_buf_addc(ib_buf *b, char c, ib_error *err) IB_MUST_CHECK;
 ib_status ib_buf_addf(ib_buf *b, ib_error *err, const char *fmt, ...) IB_PRINTF(3, 4) IB_MUST_CHECK;
 ib_status ib_buf_add_utf8(ib_buf *b, uint32_t code_point, ib_error *err) IB_MUST_CHECK;
 
-/* Decodes one scalar value at p (p < end). Returns its length 1..4, or 0 when the bytes at p are not
- * valid UTF-8 (overlong forms, surrogates and values over U+10FFFF are not valid). */
+/* Decodes one scalar value at p (p < end). Returns its length 1..4, or 0 when the bytes at p are
+ * not valid UTF-8 (overlong forms, surrogates and values over U+10FFFF are not valid). */
 size_t ib_utf8_decode(const char *p, const char *end, uint32_t *code_point);
 /* Writes 1..4 bytes to out[4]; a value that is no scalar value is written as U+FFFD. */
 size_t ib_utf8_encode(uint32_t code_point, char out[4]);
@@ -47,7 +47,8 @@ size_t ib_utf8_valid_prefix(const char *p, size_t len);
 size_t ib_utf8_bad_len(const char *p, const char *end);
 
 /* A name from a file or the command line, made safe for one line of text: control characters, bidi
- * controls and bytes that are not UTF-8 as \xHH or \u{H}, cut to 80 bytes with "...". Returns out. */
+ * controls and bytes that are not UTF-8 as \xHH or \u{H}, cut to 80 bytes with "...". Returns out.
+ */
 #define IB_QUOTED 96
 const char *ib_quote(ib_str name, char out[IB_QUOTED]);
 const char *ib_quotez(const char *name, char out[IB_QUOTED]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * See threads.h. An epoch counter starts a job; a count of threads still at work ends it; a
- * sense-reversing counter is the barrier. All waits spin first, then sleep on the word they watch. */
+ * sense-reversing counter is the barrier. All waits spin first, then sleep on the word they watch.
+ */
 #define _GNU_SOURCE
 #include "base/threads.h"
 
@@ -31,10 +32,10 @@ typedef struct worker {
 } worker;
 
 struct ib_pool {
-    padded_word epoch;    /* raised to start a job, or to stop */
-    padded_word working;  /* workers not done with the job yet */
-    padded_word arrived;  /* threads in the barrier */
-    padded_word sense;    /* raised when a barrier is complete */
+    padded_word epoch;   /* raised to start a job, or to stop */
+    padded_word working; /* workers not done with the job yet */
+    padded_word arrived; /* threads in the barrier */
+    padded_word sense;   /* raised when a barrier is complete */
     ib_pool_fn fn;
     void *ctx;
     bool stop;
@@ -189,8 +190,8 @@ static int quota_cores(void) {
 /* First sibling thread of a logical CPU's core, or the CPU itself when unknown. */
 static int first_sibling(int cpu) {
     char path[96];
-    (void)snprintf(path, sizeof path,
-                   "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+    (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+                   cpu);
     FILE *f = fopen(path, "re");
     int first = cpu;
     if (f) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * A fixed pool of threads that run one function together. Workers spin for a bounded time, then sleep
- * on a futex; the caller is thread 0 and works too. Nothing here allocates after ib_pool_new.
+ * A fixed pool of threads that run one function together. Workers spin for a bounded time, then
+ * sleep on a futex; the caller is thread 0 and works too. Nothing here allocates after ib_pool_new.
  *
  * Split work by index, never by arrival, so that results do not depend on the number of threads. */
 #ifndef IB_BASE_THREADS_H

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# The short way in; CMakePresets.json has the rest. `make help` lists the goals.
+.DEFAULT_GOAL := all
+PRESET ?= release
+.PHONY: all demo test check install clean help
+
+all: ## build the program (build/inferbench)
+	@tools/packages.sh build
+	@cmake --preset $(PRESET) >/dev/null
+	@cmake --build --preset $(PRESET)
+demo: ## the main job on a real model: benchmark SmolLM2-135M, quantize it to nf4, benchmark that
+	@tools/packages.sh build demo
+	@tools/demo.sh
+test: ## build and run every test
+	@tools/packages.sh build test
+	@tools/run_tests.sh
+check: ## style, static analysis, layering, exported symbols, banned calls
+	@tools/packages.sh build test check
+	@tools/check.sh
+install: all ## install under /usr/local (DESTDIR and --prefix as in CMake)
+	@cmake --install build
+clean: ## remove the build folders
+	@rm -rf build build-*
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
