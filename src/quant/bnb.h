@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * bitsandbytes 4-bit quantization of fp32 values, bit for bit as its default (PyTorch) path does it,
- * and the 8-bit dynamic map of nested scales. */
+ * bitsandbytes 4-bit quantization of fp32 values, bit for bit as its default (PyTorch) path does
+ * it, and the 8-bit dynamic map of nested scales. */
 #ifndef IB_QUANT_BNB_H
 #define IB_QUANT_BNB_H
 

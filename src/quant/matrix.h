@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
- * A weight matrix [n_rows, n_cols] (out features, in features) as it is stored, with the scales that
- * belong to it. Host pointers, all borrowed (usually from a mapped file). This is what a checkpoint
- * hands to a backend, and what the quantizer makes.
+ * A weight matrix [n_rows, n_cols] (out features, in features) as it is stored, with the scales
+ * that belong to it. Host pointers, all borrowed (usually from a mapped file). This is what a
+ * checkpoint hands to a backend, and what the quantizer makes.
  *
  * `data` may be unaligned; absmax, nested_* and scb are always aligned for their type.
  * Meaning of the element (r, c), flat index i = r * n_cols + c:
  *   F32 F16 BF16   the number itself
- *   NF4 FP4        table[nibble i] * absmax(i / blocksize); high nibble of byte i/2 is the even element
- *   INT8           data[i] * scb[r] / 127
- *   Q*             the GGUF block formats; every row is a whole number of blocks */
+ *   NF4 FP4        table[nibble i] * absmax(i / blocksize); high nibble of byte i/2 is the even
+ * element INT8           data[i] * scb[r] / 127 Q*             the GGUF block formats; every row is
+ * a whole number of blocks */
 #ifndef IB_QUANT_MATRIX_H
 #define IB_QUANT_MATRIX_H
 
@@ -39,7 +39,8 @@ extern const float ib_fp4_table[16];
 
 /* n_rows * n_cols / blocksize rounded up; 0 for other types. */
 uint64_t ib_matrix_n_blocks(const ib_matrix *m);
-/* The fp32 scale of block b of an NF4 or FP4 matrix (nested: product, then offset, each rounded). */
+/* The fp32 scale of block b of an NF4 or FP4 matrix (nested: product, then offset, each rounded).
+ */
 float ib_matrix_absmax(const ib_matrix *m, uint64_t b);
 /* Payload plus scales: what a decode step reads of this matrix, and what it occupies. */
 uint64_t ib_matrix_bytes(const ib_matrix *m);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * Every stored number format, plain or in blocks: one table gives its name, the number of elements of
- * a block and the block's bytes. Layouts are those of the bitsandbytes and GGUF specifications. */
+ * Every stored number format, plain or in blocks: one table gives its name, the number of elements
+ * of a block and the block's bytes. Layouts are those of the bitsandbytes and GGUF specifications.
+ */
 #ifndef IB_QUANT_TYPES_H
 #define IB_QUANT_TYPES_H
 
