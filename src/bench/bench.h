@@ -47,9 +47,13 @@ typedef struct ib_plan {
         *stop_signal; /* 0 = go on; else a signal number: finish the token, then stop */
 } ib_plan;
 
-/* Runs one cell into *cell (already added to the record). On IB_E_INTERRUPTED/TERMINATED what was
- * measured so far is in the cell. */
+/* Opens the engine, runs one cell into *cell (already added to the record), closes the engine. On
+ * IB_E_INTERRUPTED/TERMINATED what was measured so far is in the cell. */
 ib_status ib_bench_run_cell(ib_cell *cell, const ib_plan *plan, ib_error *err) IB_MUST_CHECK;
+/* The same on an engine that is open already (the library, several cells of one model): `opened` is
+ * the cell that ib_engine_open filled (load phases, resolved, model), copied into *cell. */
+ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, const ib_plan *plan,
+                          ib_error *err) IB_MUST_CHECK;
 /* The prompt of a plan as ids and text (also for --dry-run and `logits`). text may be NULL. */
 ib_status ib_bench_prompt(const ib_engine *e, const ib_prompt_spec *spec, ib_ids *ids, ib_buf *text,
                           ib_cell *cell, ib_run_record *times, ib_error *err) IB_MUST_CHECK;

@@ -85,6 +85,8 @@ typedef struct ib_record {
 void ib_run_record_clear(ib_run_record *r);
 void ib_cell_clear(ib_cell *c);
 void ib_record_clear(ib_record *r);
+/* Fills tool, compiler, command, start time and environment when they are not set yet. */
+ib_status ib_record_begin(ib_record *r, const char *command, ib_error *err) IB_MUST_CHECK;
 /* Room for one more; the new element is zeroed. */
 ib_status ib_record_add_cell(ib_record *r, ib_cell **out, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cell_add_run(ib_cell *c, ib_run_record **out, ib_error *err) IB_MUST_CHECK;

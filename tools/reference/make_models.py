@@ -23,15 +23,16 @@ import oracle
 import tiny_gguf
 from tiny_tokenizer import VOCAB, write_tokenizer
 
-BASE = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+BASE = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, pad_token_id=None, bos_token_id=0, eos_token_id=2)
 SMALL = dict(BASE, hidden_size=48, intermediate_size=64, num_attention_heads=3, num_key_value_heads=1,
              tie_word_embeddings=True, rope_theta=10000.0)
+TINY = dict(SMALL, hidden_size=32, intermediate_size=48, num_attention_heads=2)
 TOLERANCE = 1e-4
 
 
 def rope(**kwargs):
-    return dict(SMALL, rope_parameters=dict(kwargs))
+    return dict(TINY, rope_parameters=dict(kwargs))
 
 
 def cases():
@@ -51,18 +52,19 @@ def cases():
                           config=dict(BASE, vocab_size=VOCAB + 3, hidden_size=60, intermediate_size=101, head_dim=14,
                                       num_attention_heads=5, num_key_value_heads=5, tie_word_embeddings=True))
     c["llama_gelu"] = dict(family="llama", dtype=bf16, config=dict(SMALL, hidden_act="gelu"))
-    c["llama_gelu_tanh"] = dict(family="llama", dtype=bf16, config=dict(SMALL, hidden_act="gelu_pytorch_tanh"))
+    c["llama_gelu_tanh"] = dict(family="llama", dtype=bf16, config=dict(TINY, hidden_act="gelu_pytorch_tanh"))
     c["llama_three_layers"] = dict(family="llama", dtype=bf16, prompt=24, config=dict(SMALL, num_hidden_layers=3))
     c["llama_sharded"] = dict(family="llama", dtype=bf16, config=BASE, seed=3, shard="60KB")
     c["llama_tied_two_heads"] = dict(family="llama", dtype=bf16, config=SMALL, edit="two_heads")
-    c["llama_tied_head_only"] = dict(family="llama", dtype=bf16, config=SMALL, edit="head_only")
+    c["llama_tied_head_only"] = dict(family="llama", dtype=bf16, config=TINY, edit="head_only")
 
     c["rope_theta"] = dict(family="llama", dtype=bf16, config=rope(rope_type="default", rope_theta=500.0), without=none)
     c["rope_linear"] = dict(family="llama", dtype=bf16, style="4x",
                             config=rope(rope_type="linear", factor=2.5, rope_theta=10000.0), without=none)
     dynamic = rope(rope_type="dynamic", factor=3.0, rope_theta=10000.0)
     c["rope_dynamic_below"] = dict(family="llama", dtype=bf16, config=dynamic)
-    c["rope_dynamic_cross"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=24))
+    c["rope_dynamic_cross"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=24),
+                                   without=none, effect="greedy")
     c["rope_dynamic_beyond"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=12),
                                     prompt=20, without=none)
     c["rope_llama3"] = dict(family="llama", dtype=bf16, without=none, style="4x",
@@ -86,13 +88,13 @@ def cases():
     c["rope_longrope_above"] = dict(family="llama", dtype=bf16, prompt=20, without=none,
                                     config=rope(**lr, original_max_position_embeddings=16))
 
-    window = dict(BASE, num_hidden_layers=2, intermediate_size=112, head_dim=16)
+    window = dict(BASE, num_hidden_layers=2, intermediate_size=112, head_dim=16, tie_word_embeddings=True)
     c["mistral_window"] = dict(family="mistral", dtype=bf16, prompt=24, config=dict(window, sliding_window=7),
                                without_config=dict(sliding_window=None))
-    c["mistral_window_one"] = dict(family="mistral", dtype=f16, config=dict(SMALL, sliding_window=1),
+    c["mistral_window_one"] = dict(family="mistral", dtype=f16, config=dict(TINY, sliding_window=1),
                                    without_config=dict(sliding_window=None))
     c["mistral_null"] = dict(family="mistral", dtype=bf16, config=dict(window, sliding_window=None))
-    c["mistral_default"] = dict(family="mistral", dtype=bf16, config=dict(SMALL), edit="drop_window")
+    c["mistral_default"] = dict(family="mistral", dtype=bf16, config=dict(TINY), edit="drop_window")
     q2 = dict(BASE, intermediate_size=112)
     c["qwen2_bias"] = dict(family="qwen2", dtype=bf16, config=dict(q2, sliding_window=5))
     c["qwen2_max_window_layers"] = dict(family="qwen2", dtype=bf16, prompt=20, without_config=dict(use_sliding_window=False),
@@ -103,11 +105,11 @@ def cases():
                                               layer_types=["sliding_attention", "full_attention"],
                                               tie_word_embeddings=True))
     q3 = dict(BASE, head_dim=32, intermediate_size=112, tie_word_embeddings=True)
-    c["qwen3"] = dict(family="qwen3", dtype=bf16, config=dict(q3, rope_theta=1000000.0), style="4x")
+    c["qwen3"] = dict(family="qwen3", dtype=bf16, seed=2, config=dict(q3, rope_theta=1000000.0), style="4x")
     c["qwen3_bias_window"] = dict(family="qwen3", dtype=f16, prompt=20, without_config=dict(use_sliding_window=False),
                                   config=dict(q3, head_dim=16, attention_bias=True, use_sliding_window=True,
                                               sliding_window=6, max_window_layers=0))
-    s3 = dict(SMALL, num_hidden_layers=3)
+    s3 = dict(TINY, num_hidden_layers=3)
     c["smollm3"] = dict(family="smollm3", dtype=bf16, config=dict(s3, no_rope_layers=[1, 0, 1]), style="4x",
                         without_config=dict(no_rope_layers=[1, 1, 1]))
     c["smollm3_interval"] = dict(family="smollm3", dtype=bf16, prompt=20,
@@ -115,20 +117,20 @@ def cases():
                                              rope_theta=2000000.0, tie_word_embeddings=False),
                                  without_config=dict(use_sliding_window=False), edit="drop_rope_lists")
 
-    c["gen_repetition_penalty"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5,
+    c["gen_repetition_penalty"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
                                        generation=dict(repetition_penalty=1.7))
-    c["gen_no_repeat_ngram"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5,
+    c["gen_no_repeat_ngram"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
                                     generation=dict(no_repeat_ngram_size=2))
-    c["gen_eos_early"] = dict(family="llama", dtype=bf16, config=SMALL, seed=6, boost=True, want="early",
+    c["gen_eos_early"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, want="early",
                               generation=dict(eos_token_id=[2, 7], do_sample=True, temperature=0.3, top_k=5))
-    c["gen_min_new_tokens"] = dict(family="llama", dtype=bf16, config=SMALL, seed=6, boost=True, min_gap=0.01,
+    c["gen_min_new_tokens"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, min_gap=0.01,
                                    generation=dict(min_new_tokens=12), want="late")
-    c["gen_min_length"] = dict(family="llama", dtype=bf16, config=SMALL, seed=6, boost=True, min_gap=0.01,
+    c["gen_min_length"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, min_gap=0.01,
                                generation=dict(min_length=26), want="late")
-    c["gen_suppress"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5,
+    c["gen_suppress"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
                              generation=dict(suppress_tokens="top", begin_suppress_tokens="first"))
     c["gen_bad_words"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5, generation=dict(bad_words_ids="seen"))
-    c["gen_sequence_bias"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5,
+    c["gen_sequence_bias"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
                                   generation=dict(sequence_bias="seen"))
 
     nf4 = dict(load_in_4bit=True, bnb_4bit_quant_type="nf4")
@@ -160,7 +162,7 @@ def cases():
     c["bnb_nf4_sharded"] = dict(family="llama", dtype=bf16, config=SMALL, bnb=dq, shard="20KB")
     int8 = dict(load_in_8bit=True)
     c["bnb_int8"] = dict(family="llama", dtype=f16, config=BASE, bnb=dict(int8, llm_int8_threshold=6.0), outliers=True)
-    c["bnb_int8_no_threshold"] = dict(family="llama", dtype=f16, config=SMALL, bnb=dict(int8, llm_int8_threshold=0.0),
+    c["bnb_int8_no_threshold"] = dict(family="llama", dtype=f16, config=TINY, bnb=dict(int8, llm_int8_threshold=0.0),
                                       outliers=True)
     c["bnb_int8_bf16_bias"] = dict(family="qwen2", dtype=bf16, config=dict(q2, tie_word_embeddings=True),
                                    bnb=dict(int8, llm_int8_threshold=3.0), outliers=True)
@@ -313,17 +315,18 @@ def set_generation(folder, fields, case, make_plain, vocab):
     """Write generation_config.json; symbolic values are filled in from the plain continuation."""
     length = case.get("prompt", 16)
     new = case.get("new", 24)
-    prompt, ids, _ = oracle.choose_prompt(make_plain, length, vocab, new, seed=case.get("seed", 1), want=lambda i: True,
-                                          min_gap=0.0, tries=1)
+    loose = (lambda ids: True) if case.get("want") else None
+    prompt, ids, _ = oracle.choose_prompt(make_plain, length, vocab, new, seed=case.get("seed", 1), want=loose)
     fields = dict(fields)
     common = [i for i in dict.fromkeys(ids) if i != oracle.EOS]
     if fields.get("suppress_tokens") == "top":
         fields["suppress_tokens"] = common[1:4]
         fields["begin_suppress_tokens"] = [ids[0], common[1]]
     if fields.get("bad_words_ids") == "seen":
-        fields["bad_words_ids"] = [[ids[0]], [ids[2], ids[3]], [ids[5], ids[6], ids[7]]]
+        fields["bad_words_ids"] = [[common[0]], [common[2], common[3]], [common[4], common[5], common[6]]]
     if fields.get("sequence_bias") == "seen":
-        fields["sequence_bias"] = [[[ids[1]], -4.5], [[ids[3], ids[4]], -3.25], [[ids[6]], 1.5], [[prompt[-1], 9], 30.0]]
+        fields["sequence_bias"] = [[[common[1]], -4.5], [[common[2], common[3]], -3.25], [[common[5]], 1.5],
+                                   [[common[0], 9], 30.0]]
     config = {"_from_model_config": False, "transformers_version": "5.23.0", "bos_token_id": 0, "eos_token_id": 2}
     config.update(fields)
     oracle.write_json(os.path.join(folder, "generation_config.json"), config)
@@ -392,7 +395,11 @@ def effect(folder, case, got):
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     source = oracle.load_fp32(folder, "eager")
     model.load_state_dict(source.state_dict())
-    value = oracle.relative(oracle.logits_of(lambda: model.eval(), got["prompt"]), got["logits"])
+    if case.get("effect") == "greedy":
+        same = oracle.greedy_of(lambda: model.eval(), got["prompt"], case.get("new", 24))[0] == got["ids"]
+        value = 0.0 if same else 1.0
+    else:
+        value = oracle.relative(oracle.logits_of(lambda: model.eval(), got["prompt"]), got["logits"])
     if value < 100 * TOLERANCE:
         raise RuntimeError(f"the feature moves the logits by {value} only")
     return value

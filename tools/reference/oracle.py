@@ -8,8 +8,8 @@ multiple of the block size on others. LLM.int8 has no such detour: its arithmeti
 bitsandbytes runs it.
 """
 import json
+import logging
 import os
-import struct
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -22,6 +22,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 torch.set_num_threads(2)
 transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 EOS = 1
 NF4 = np.array([
@@ -129,7 +131,12 @@ def load_fp32(folder, attn):
     if not quant:
         return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attn).eval()
     if quant.get("load_in_8bit") or quant.get("_load_in_8bit"):
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attn).eval()
+        # transformers ignores the dtype asked for here and keeps the stored one: widen what is not quantized
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation=attn)
+        for p in model.parameters():
+            if p.is_floating_point():
+                p.data = p.data.float()
+        return model.eval()
     config = AutoConfig.from_pretrained(folder)
     del config.quantization_config
     config.dtype = torch.float32
@@ -195,10 +202,6 @@ def write_ids(path, value):
         lines.append(f" {json.dumps(key)}: {json.dumps(item, ensure_ascii=False)}")
     with open(path, "w", encoding="utf-8") as f:
         f.write("{\n" + ",\n".join(lines) + "\n}\n")
-
-
-def pack_index(values):
-    return struct.pack(f"<{len(values)}I", *values)
 
 
 def seeded_prompt(seed, length, vocab):
