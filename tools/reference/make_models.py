@@ -23,11 +23,13 @@ import oracle
 import tiny_gguf
 from tiny_tokenizer import VOCAB, write_tokenizer
 
-BASE = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=112, num_hidden_layers=2, num_attention_heads=4,
+BASE = dict(vocab_size=VOCAB, hidden_size=64, intermediate_size=96, num_hidden_layers=2, num_attention_heads=4,
             num_key_value_heads=2, max_position_embeddings=256, pad_token_id=None, bos_token_id=0, eos_token_id=2)
 SMALL = dict(BASE, hidden_size=48, intermediate_size=64, num_attention_heads=3, num_key_value_heads=1,
              tie_word_embeddings=True, rope_theta=10000.0)
 TINY = dict(SMALL, hidden_size=32, intermediate_size=48, num_attention_heads=2)
+MID = dict(BASE, hidden_size=48, intermediate_size=80, head_dim=16, tie_word_embeddings=True)
+LOOSE = dict(TINY, tie_word_embeddings=False)
 TOLERANCE = 1e-4
 
 
@@ -42,28 +44,28 @@ def cases():
     c = {}
     c["llama_gqa"] = dict(family="llama", config=BASE, dtype=bf16, style="4x")
     c["llama_mha_f32"] = dict(family="llama", dtype=f32,
-                              config=dict(BASE, hidden_size=48, intermediate_size=96, num_attention_heads=6,
+                              config=dict(BASE, hidden_size=32, intermediate_size=64, num_attention_heads=4,
                                           num_key_value_heads=None, tie_word_embeddings=True))
-    c["llama_mqa_f16"] = dict(family="llama", dtype=f16, config=dict(BASE, num_key_value_heads=1, rms_norm_eps=1e-5))
-    c["llama_tied"] = dict(family="llama", dtype=bf16, config=dict(BASE, tie_word_embeddings=True))
-    c["llama_bias"] = dict(family="llama", dtype=bf16, config=dict(BASE, attention_bias=True, mlp_bias=True))
-    c["llama_head_dim"] = dict(family="llama", dtype=bf16, config=dict(BASE, head_dim=24, tie_word_embeddings=True))
+    c["llama_mqa_f16"] = dict(family="llama", dtype=f16, config=dict(MID, num_key_value_heads=1, rms_norm_eps=1e-5))
+    c["llama_tied"] = dict(family="llama", dtype=bf16, config=MID)
+    c["llama_bias"] = dict(family="llama", dtype=bf16, config=dict(MID, attention_bias=True, mlp_bias=True,
+                                                                    tie_word_embeddings=False))
+    c["llama_head_dim"] = dict(family="llama", dtype=bf16, config=dict(MID, head_dim=24))
     c["llama_odd"] = dict(family="llama", dtype=f16,
-                          config=dict(BASE, vocab_size=VOCAB + 3, hidden_size=60, intermediate_size=101, head_dim=14,
-                                      num_attention_heads=5, num_key_value_heads=5, tie_word_embeddings=True))
-    c["llama_gelu"] = dict(family="llama", dtype=bf16, config=dict(SMALL, hidden_act="gelu"))
+                          config=dict(BASE, vocab_size=VOCAB + 3, hidden_size=36, intermediate_size=53, head_dim=14,
+                                      num_attention_heads=3, num_key_value_heads=3, tie_word_embeddings=True))
+    c["llama_gelu"] = dict(family="llama", dtype=bf16, config=dict(TINY, hidden_act="gelu"))
     c["llama_gelu_tanh"] = dict(family="llama", dtype=bf16, config=dict(TINY, hidden_act="gelu_pytorch_tanh"))
-    c["llama_three_layers"] = dict(family="llama", dtype=bf16, prompt=24, config=dict(SMALL, num_hidden_layers=3))
-    c["llama_sharded"] = dict(family="llama", dtype=bf16, config=BASE, seed=3, shard="60KB")
-    c["llama_tied_two_heads"] = dict(family="llama", dtype=bf16, config=SMALL, edit="two_heads")
+    c["llama_three_layers"] = dict(family="llama", dtype=bf16, prompt=24, config=dict(TINY, num_hidden_layers=3))
+    c["llama_sharded"] = dict(family="llama", dtype=bf16, config=dict(SMALL, tie_word_embeddings=False), seed=3, shard="40KB")
+    c["llama_tied_two_heads"] = dict(family="llama", dtype=bf16, config=TINY, edit="two_heads")
     c["llama_tied_head_only"] = dict(family="llama", dtype=bf16, config=TINY, edit="head_only")
 
-    c["rope_theta"] = dict(family="llama", dtype=bf16, config=rope(rope_type="default", rope_theta=500.0), without=none)
     c["rope_linear"] = dict(family="llama", dtype=bf16, style="4x",
                             config=rope(rope_type="linear", factor=2.5, rope_theta=10000.0), without=none)
     dynamic = rope(rope_type="dynamic", factor=3.0, rope_theta=10000.0)
     c["rope_dynamic_below"] = dict(family="llama", dtype=bf16, config=dynamic)
-    c["rope_dynamic_cross"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=24),
+    c["rope_dynamic_cross"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=20),
                                    without=none, effect="greedy")
     c["rope_dynamic_beyond"] = dict(family="llama", dtype=bf16, config=dict(dynamic, max_position_embeddings=12),
                                     prompt=20, without=none)
@@ -88,23 +90,21 @@ def cases():
     c["rope_longrope_above"] = dict(family="llama", dtype=bf16, prompt=20, without=none,
                                     config=rope(**lr, original_max_position_embeddings=16))
 
-    window = dict(BASE, num_hidden_layers=2, intermediate_size=112, head_dim=16, tie_word_embeddings=True)
+    window = dict(MID)
     c["mistral_window"] = dict(family="mistral", dtype=bf16, prompt=24, config=dict(window, sliding_window=7),
                                without_config=dict(sliding_window=None))
     c["mistral_window_one"] = dict(family="mistral", dtype=f16, config=dict(TINY, sliding_window=1),
                                    without_config=dict(sliding_window=None))
     c["mistral_null"] = dict(family="mistral", dtype=bf16, config=dict(window, sliding_window=None))
-    c["mistral_default"] = dict(family="mistral", dtype=bf16, config=dict(TINY), edit="drop_window")
-    q2 = dict(BASE, intermediate_size=112)
+    q2 = dict(SMALL, tie_word_embeddings=False)
     c["qwen2_bias"] = dict(family="qwen2", dtype=bf16, config=dict(q2, sliding_window=5))
     c["qwen2_max_window_layers"] = dict(family="qwen2", dtype=bf16, prompt=20, without_config=dict(use_sliding_window=False),
-                                        config=dict(q2, use_sliding_window=True, sliding_window=5, max_window_layers=1,
-                                                    tie_word_embeddings=True))
+                                        config=dict(q2, use_sliding_window=True, sliding_window=5, max_window_layers=1))
     c["qwen2_layer_types"] = dict(family="qwen2", dtype=bf16, prompt=20, without_config=dict(layer_types=None),
                                   config=dict(q2, use_sliding_window=True, sliding_window=6, max_window_layers=1,
                                               layer_types=["sliding_attention", "full_attention"],
                                               tie_word_embeddings=True))
-    q3 = dict(BASE, head_dim=32, intermediate_size=112, tie_word_embeddings=True)
+    q3 = dict(MID, head_dim=20, tie_word_embeddings=False)
     c["qwen3"] = dict(family="qwen3", dtype=bf16, seed=2, config=dict(q3, rope_theta=1000000.0), style="4x")
     c["qwen3_bias_window"] = dict(family="qwen3", dtype=f16, prompt=20, without_config=dict(use_sliding_window=False),
                                   config=dict(q3, head_dim=16, attention_bias=True, use_sliding_window=True,
@@ -117,20 +117,20 @@ def cases():
                                              rope_theta=2000000.0, tie_word_embeddings=False),
                                  without_config=dict(use_sliding_window=False), edit="drop_rope_lists")
 
-    c["gen_repetition_penalty"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
+    c["gen_repetition_penalty"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=5,
                                        generation=dict(repetition_penalty=1.7))
-    c["gen_no_repeat_ngram"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
+    c["gen_no_repeat_ngram"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=5,
                                     generation=dict(no_repeat_ngram_size=2))
-    c["gen_eos_early"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, want="early",
+    c["gen_eos_early"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=6, boost=True, want="early",
                               generation=dict(eos_token_id=[2, 7], do_sample=True, temperature=0.3, top_k=5))
-    c["gen_min_new_tokens"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, min_gap=0.01,
+    c["gen_min_new_tokens"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=6, boost=True, min_gap=0.01,
                                    generation=dict(min_new_tokens=12), want="late")
-    c["gen_min_length"] = dict(family="llama", dtype=bf16, config=TINY, seed=6, boost=True, min_gap=0.01,
-                               generation=dict(min_length=26), want="late")
-    c["gen_suppress"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
+    c["gen_min_length"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=6, boost=True, min_gap=0.01,
+                               generation=dict(min_length=22), want="late")
+    c["gen_suppress"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=5,
                              generation=dict(suppress_tokens="top", begin_suppress_tokens="first"))
-    c["gen_bad_words"] = dict(family="llama", dtype=bf16, config=SMALL, seed=5, generation=dict(bad_words_ids="seen"))
-    c["gen_sequence_bias"] = dict(family="llama", dtype=bf16, config=TINY, seed=5,
+    c["gen_bad_words"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=5, generation=dict(bad_words_ids="seen"))
+    c["gen_sequence_bias"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=5,
                                   generation=dict(sequence_bias="seen"))
 
     nf4 = dict(load_in_4bit=True, bnb_4bit_quant_type="nf4")
@@ -139,27 +139,25 @@ def cases():
     c["bnb_nf4"] = dict(family="llama", dtype=bf16, config=BASE, bnb=nf4)
     c["bnb_fp4"] = dict(family="llama", dtype=f16, config=dict(BASE, tie_word_embeddings=True), bnb=fp4)
     c["bnb_nf4_dq"] = dict(family="llama", dtype=bf16, config=dict(BASE, tie_word_embeddings=True), bnb=dq)
-    c["bnb_fp4_dq"] = dict(family="llama", dtype=bf16, config=SMALL, bnb=dict(fp4, bnb_4bit_use_double_quant=True))
+    c["bnb_fp4_dq"] = dict(family="llama", dtype=bf16, config=TINY, bnb=dict(fp4, bnb_4bit_use_double_quant=True))
     c["bnb_nf4_dq_qwen2"] = dict(family="qwen2", dtype=bf16, config=q2, bnb=dq)
     c["bnb_nf4_qwen3"] = dict(family="qwen3", dtype=bf16, config=q3, bnb=nf4)
     c["bnb_nf4_f32"] = dict(family="llama", dtype=f32, config=SMALL, bnb=nf4)
-    c["bnb_nf4_storage_bf16"] = dict(family="llama", dtype=bf16, config=SMALL,
+    c["bnb_nf4_storage_bf16"] = dict(family="llama", dtype=bf16, config=TINY,
                                      bnb=dict(dq, bnb_4bit_quant_storage="bfloat16"))
-    c["bnb_nf4_storage_f16"] = dict(family="llama", dtype=f16, config=SMALL,
-                                    bnb=dict(nf4, bnb_4bit_quant_storage="float16"))
-    c["bnb_nf4_storage_f32"] = dict(family="llama", dtype=bf16, config=SMALL,
+    c["bnb_nf4_storage_f32"] = dict(family="llama", dtype=bf16, config=TINY,
                                     bnb=dict(nf4, bnb_4bit_quant_storage="float32"))
-    c["bnb_nf4_lm_head"] = dict(family="llama", dtype=bf16, config=dict(SMALL, tie_word_embeddings=False),
+    c["bnb_nf4_lm_head"] = dict(family="llama", dtype=bf16, config=dict(TINY, tie_word_embeddings=False),
                                 bnb=dict(nf4, llm_int8_skip_modules=["nothing"]))
-    c["bnb_nf4_skip"] = dict(family="llama", dtype=bf16, config=dict(SMALL, tie_word_embeddings=False),
+    c["bnb_nf4_skip"] = dict(family="llama", dtype=bf16, config=dict(TINY, tie_word_embeddings=False),
                              bnb=dict(nf4, llm_int8_skip_modules=["lm_head", "down_proj"]))
     c["bnb_nf4_odd"] = dict(family="llama", dtype=bf16, bnb=dq,
                             config=dict(SMALL, hidden_size=72, intermediate_size=101, num_attention_heads=3,
                                         head_dim=18))
     for size in (32, 128, 256, 512, 1024, 2048, 4096):
-        c[f"bnb_nf4_block{size}"] = dict(family="llama", dtype=bf16, config=SMALL, reblock=size,
+        c[f"bnb_nf4_block{size}"] = dict(family="llama", dtype=bf16, config=SMALL if size >= 1024 else TINY, reblock=size,
                                          bnb=dict(nf4, bnb_4bit_use_double_quant=size in (32, 256)))
-    c["bnb_nf4_sharded"] = dict(family="llama", dtype=bf16, config=SMALL, bnb=dq, shard="20KB")
+    c["bnb_nf4_sharded"] = dict(family="llama", dtype=bf16, config=TINY, bnb=dq, shard="20KB")
     int8 = dict(load_in_8bit=True)
     c["bnb_int8"] = dict(family="llama", dtype=f16, config=BASE, bnb=dict(int8, llm_int8_threshold=6.0), outliers=True)
     c["bnb_int8_no_threshold"] = dict(family="llama", dtype=f16, config=TINY, bnb=dict(int8, llm_int8_threshold=0.0),
@@ -273,8 +271,6 @@ def make_folder(folder, case):
     edit = case.get("edit")
     if edit in ("two_heads", "head_only"):
         edit_tensors(folder, edit)
-    elif edit == "drop_window":
-        edit_config(folder, ["sliding_window"])
     elif edit == "drop_rope_lists":
         edit_config(folder, ["no_rope_layers", "layer_types"])
     if case.get("bnb"):
@@ -311,12 +307,16 @@ def maker(folder, attn):
     return lambda: copy.deepcopy(base)
 
 
+def stops_early(ids):
+    return 5 <= len(ids) <= 15 and ids[-1] == oracle.EOS and len(set(ids)) > 3
+
+
 def set_generation(folder, fields, case, make_plain, vocab):
     """Write generation_config.json; symbolic values are filled in from the plain continuation."""
-    length = case.get("prompt", 16)
+    length = case.get("prompt", 12)
     new = case.get("new", 24)
-    loose = (lambda ids: True) if case.get("want") else None
-    prompt, ids, _ = oracle.choose_prompt(make_plain, length, vocab, new, seed=case.get("seed", 1), want=loose)
+    want = {"late": stops_early, "early": lambda ids: True, None: None}[case.get("want")]
+    prompt, ids, _ = oracle.choose_prompt(make_plain, length, vocab, new, seed=case.get("seed", 1), want=want)
     fields = dict(fields)
     common = [i for i in dict.fromkeys(ids) if i != oracle.EOS]
     if fields.get("suppress_tokens") == "top":
@@ -337,7 +337,8 @@ def int8_tolerance(make, prompt, reference):
     """How far the reference's own logits move when its activations move by one part in a million.
 
     Rounding to int8 is a step: a last-bit difference before it can become 1/127 after it. The tolerance
-    of an int8 case is four times the largest shift of eight such trials, at least the usual one.
+    of an int8 case is four times the largest shift of eight such trials, at least the usual one; models with
+    a value on the edge of a step are passed over.
     """
     worst = 0.0
     for trial in range(8):
@@ -354,23 +355,21 @@ def int8_tolerance(make, prompt, reference):
 def golden_of(folder, case, vocab):
     make = maker(folder, "eager")
     other = maker(folder, "sdpa")
-    length, new = case.get("prompt", 16), case.get("new", 24)
+    length, new = case.get("prompt", 12), case.get("new", 24)
     prompt = None
     if case.get("generation"):
         prompt = set_generation(folder, case["generation"], case, make, vocab)
         plain = oracle.greedy_of(make, prompt, new)[0]
         make = maker(folder, "eager")
         other = maker(folder, "sdpa")
-    want = {"early": lambda ids: 3 <= len(ids) <= 15 and ids[-1] == 1, "late": None, None: None}[case.get("want")]
-    if case.get("want") == "late":
-        want = lambda ids: len(ids) >= 11 and len(set(ids)) >= 4
-    if case.get("generation") and case.get("want") is None:
+    want = stops_early if case.get("want") == "early" else None
+    if case.get("generation") and want is None:
         ids, gaps = oracle.greedy_of(make, prompt, new)
         gap = min(gaps)
         if gap < 1e-3:
-            raise RuntimeError(f"undecided step, gap {gap}")
+            raise oracle.Unsuitable(f"undecided step, gap {gap}")
         if ids == plain:
-            raise RuntimeError("the generation setting changes nothing")
+            raise oracle.Unsuitable("the generation setting changes nothing")
     else:
         prompt, ids, gap = oracle.choose_prompt(make, length, vocab, new, seed=case.get("seed", 1), want=want,
                                                 min_gap=case.get("min_gap", 0.02))
@@ -378,6 +377,8 @@ def golden_of(folder, case, vocab):
     agree = oracle.relative(oracle.logits_of(other, prompt), logits)
     int8 = bool(case.get("bnb", {}).get("load_in_8bit"))
     tolerance, moved = int8_tolerance(make, prompt, logits) if int8 else (TOLERANCE, 0.0)
+    if moved > 2e-5:
+        raise oracle.Unsuitable(f"an int8 rounding stands on its edge: logits move by {moved:.1e}")
     if oracle.greedy_of(other, prompt, new)[0] != ids:
         raise RuntimeError("eager and sdpa pick different ids")
     if agree > (tolerance if int8 else 1e-5):
@@ -401,7 +402,7 @@ def effect(folder, case, got):
     else:
         value = oracle.relative(oracle.logits_of(lambda: model.eval(), got["prompt"]), got["logits"])
     if value < 100 * TOLERANCE:
-        raise RuntimeError(f"the feature moves the logits by {value} only")
+        raise oracle.Unsuitable(f"the feature moves the logits by {value} only")
     return value
 
 
@@ -416,9 +417,17 @@ def write_golden(folder, name, case, got, moved):
 def build(out, name, case):
     folder = os.path.join(out, name)
     vocab = case["config"]["vocab_size"]
-    make_folder(folder, case)
-    got = golden_of(folder, case, vocab)
-    moved = effect(folder, case, got)
+    for attempt in range(10):
+        trial = dict(case, seed=case.get("seed", 1) + 100 * attempt)
+        try:
+            make_folder(folder, trial)
+            got = golden_of(folder, trial, vocab)
+            moved = effect(folder, trial, got)
+            break
+        except oracle.Unsuitable as e:
+            print(f"{name}: seed {trial['seed']}: {e}")
+    else:
+        raise RuntimeError("no suitable seed")
     write_golden(folder, name, case, got, moved)
     size = sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder))
     print(f"{name:28s} {size // 1024:4d} KB  eager-sdpa {got['agree']:.1e}  gap {got['gap']:.3f}  new {len(got['ids'])}"

@@ -34,6 +34,10 @@ NF4 = np.array([
 FP4 = np.array([0, 0.0625, 8, 12, 4, 6, 2, 3, 0, -0.0625, -8, -12, -4, -6, -2, -3], dtype=np.float32) / np.float32(12)
 
 
+class Unsuitable(Exception):
+    """This seed gives no model whose answers are decided clearly; another one may."""
+
+
 # ---------------------------------------------------------------- weights
 
 def randomize(model, seed, head_gain=3.0, qk_gain=1.6, embed_gain=None):
@@ -230,5 +234,5 @@ def choose_prompt(make, length, vocab, max_new_tokens, want=None, tries=48, min_
         if k >= 5 and best:
             break
     if best is None:
-        raise RuntimeError("no prompt with a clear continuation; take another seed")
+        raise Unsuitable("no prompt with a clear continuation")
     return best
