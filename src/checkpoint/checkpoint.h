@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Model files as named, typed, bounds-checked views into read-only maps: safetensors (single or
- * sharded) and GGUF. Everything a view says was verified when the checkpoint was opened: offsets lie
- * in the file, bytes match shape and type. Tensor shapes are outermost first (PyTorch's order), also
- * for GGUF. This module knows formats, not models. */
+ * sharded) and GGUF. Everything a view says was verified when the checkpoint was opened: offsets
+ * lie in the file, bytes match shape and type. Tensor shapes are outermost first (PyTorch's order),
+ * also for GGUF. This module knows formats, not models. */
 #ifndef IB_CHECKPOINT_CHECKPOINT_H
 #define IB_CHECKPOINT_CHECKPOINT_H
 
@@ -22,7 +22,10 @@ typedef struct ib_stored_tensor {
     uint32_t file;    /* index of the file it lies in */
 } ib_stored_tensor;
 
-typedef enum ib_checkpoint_kind { IB_CHECKPOINT_SAFETENSORS, IB_CHECKPOINT_GGUF } ib_checkpoint_kind;
+typedef enum ib_checkpoint_kind {
+    IB_CHECKPOINT_SAFETENSORS,
+    IB_CHECKPOINT_GGUF
+} ib_checkpoint_kind;
 
 typedef struct ib_checkpoint ib_checkpoint;
 typedef struct ib_gguf_meta ib_gguf_meta; /* see checkpoint/gguf.h */
@@ -46,17 +49,18 @@ const ib_gguf_meta *ib_checkpoint_gguf(const ib_checkpoint *c); /* NULL for safe
 /* Settings of config.json's quantization_config that the tensors alone do not tell. */
 typedef struct ib_bnb_config {
     bool present, load_in_4bit, load_in_8bit;
-    double int8_threshold;   /* llm_int8_threshold, default 6.0 */
-    ib_type compute_dtype;   /* bnb_4bit_compute_dtype, default F32 */
+    double int8_threshold; /* llm_int8_threshold, default 6.0 */
+    ib_type compute_dtype; /* bnb_4bit_compute_dtype, default F32 */
 } ib_bnb_config;
 /* config: the whole config.json object. IB_E_UNSUPPORTED for another quant_method. */
 ib_status ib_bnb_config_read(ib_bnb_config *out, const json_t *config, const char *where,
                              ib_error *err) IB_MUST_CHECK;
 
-/* The weight of a module ("model.layers.0.mlp.up_proj") as a matrix: plain, 4-bit (recognised by its
- * quant_state tensor, all companions verified: lengths, blocksize, code table, JSON), LLM.int8 (by its
- * SCB), or a GGUF block type. Shape must be [n_rows, n_cols]. The checkpoint owns what is made for it
- * (aligned copies of scales). IB_E_FORMAT when the tensor is missing or inconsistent. */
+/* The weight of a module ("model.layers.0.mlp.up_proj") as a matrix: plain, 4-bit (recognised by
+ * its quant_state tensor, all companions verified: lengths, blocksize, code table, JSON), LLM.int8
+ * (by its SCB), or a GGUF block type. Shape must be [n_rows, n_cols]. The checkpoint owns what is
+ * made for it (aligned copies of scales). IB_E_FORMAT when the tensor is missing or inconsistent.
+ */
 ib_status ib_checkpoint_matrix(ib_checkpoint *c, const char *module, const ib_bnb_config *bnb,
                                uint64_t n_rows, uint64_t n_cols, ib_matrix *out,
                                ib_error *err) IB_MUST_CHECK;
@@ -66,7 +70,7 @@ ib_status ib_checkpoint_matrix_any(ib_checkpoint *c, const char *module, const i
 /* Whether the checkpoint holds "<module>.weight". */
 bool ib_checkpoint_has(const ib_checkpoint *c, const char *tensor_name);
 /* A vector of n elements (norm weight, bias) widened to fp32 into out[n]. */
-ib_status ib_checkpoint_vector(const ib_checkpoint *c, const char *tensor_name, uint64_t n, float *out,
-                               ib_error *err) IB_MUST_CHECK;
+ib_status ib_checkpoint_vector(const ib_checkpoint *c, const char *tensor_name, uint64_t n,
+                               float *out, ib_error *err) IB_MUST_CHECK;
 
 #endif

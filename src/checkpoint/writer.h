@@ -23,7 +23,8 @@ typedef struct ib_st_writer {
 ib_status ib_st_writer_open(ib_st_writer *w, const char *path, const ib_st_entry *entries, size_t n,
                             ib_error *err) IB_MUST_CHECK;
 /* Appends data bytes of the tensors, in the order of the entries. */
-ib_status ib_st_writer_add(ib_st_writer *w, const void *bytes, uint64_t n, ib_error *err) IB_MUST_CHECK;
+ib_status ib_st_writer_add(ib_st_writer *w, const void *bytes, uint64_t n,
+                           ib_error *err) IB_MUST_CHECK;
 /* Publishes the file; IB_E_INTERNAL when bytes are missing. */
 ib_status ib_st_writer_close(ib_st_writer *w, ib_error *err) IB_MUST_CHECK;
 void ib_st_writer_abandon(ib_st_writer *w);
