@@ -46,18 +46,19 @@ def cases():
     c["llama_mha_f32"] = dict(family="llama", dtype=f32,
                               config=dict(BASE, hidden_size=32, intermediate_size=64, num_attention_heads=4,
                                           num_key_value_heads=None, tie_word_embeddings=True))
-    c["llama_mqa_f16"] = dict(family="llama", dtype=f16, config=dict(MID, num_key_value_heads=1, rms_norm_eps=1e-5))
+    c["llama_mqa_f16"] = dict(family="llama", dtype=f16, config=dict(LOOSE, num_attention_heads=4, head_dim=16,
+                                                                      rms_norm_eps=1e-5))
     c["llama_tied"] = dict(family="llama", dtype=bf16, config=MID)
-    c["llama_bias"] = dict(family="llama", dtype=bf16, config=dict(MID, attention_bias=True, mlp_bias=True,
-                                                                    tie_word_embeddings=False))
-    c["llama_head_dim"] = dict(family="llama", dtype=bf16, config=dict(MID, head_dim=24))
+    c["llama_bias"] = dict(family="llama", dtype=bf16, config=dict(LOOSE, attention_bias=True, mlp_bias=True))
+    c["llama_head_dim"] = dict(family="llama", dtype=bf16, config=dict(TINY, num_attention_heads=4, num_key_value_heads=2,
+                                                                        head_dim=24))
     c["llama_odd"] = dict(family="llama", dtype=f16,
                           config=dict(BASE, vocab_size=VOCAB + 3, hidden_size=36, intermediate_size=53, head_dim=14,
                                       num_attention_heads=3, num_key_value_heads=3, tie_word_embeddings=True))
     c["llama_gelu"] = dict(family="llama", dtype=bf16, config=dict(TINY, hidden_act="gelu"))
     c["llama_gelu_tanh"] = dict(family="llama", dtype=bf16, config=dict(TINY, hidden_act="gelu_pytorch_tanh"))
     c["llama_three_layers"] = dict(family="llama", dtype=bf16, prompt=24, config=dict(TINY, num_hidden_layers=3))
-    c["llama_sharded"] = dict(family="llama", dtype=bf16, config=dict(SMALL, tie_word_embeddings=False), seed=3, shard="40KB")
+    c["llama_sharded"] = dict(family="llama", dtype=bf16, config=LOOSE, seed=3, shard="30KB")
     c["llama_tied_two_heads"] = dict(family="llama", dtype=bf16, config=TINY, edit="two_heads")
     c["llama_tied_head_only"] = dict(family="llama", dtype=bf16, config=TINY, edit="head_only")
 
@@ -90,21 +91,20 @@ def cases():
     c["rope_longrope_above"] = dict(family="llama", dtype=bf16, prompt=20, without=none,
                                     config=rope(**lr, original_max_position_embeddings=16))
 
-    window = dict(MID)
+    window = dict(LOOSE, num_attention_heads=4, num_key_value_heads=2, head_dim=16)
     c["mistral_window"] = dict(family="mistral", dtype=bf16, prompt=24, config=dict(window, sliding_window=7),
                                without_config=dict(sliding_window=None))
     c["mistral_window_one"] = dict(family="mistral", dtype=f16, config=dict(TINY, sliding_window=1),
                                    without_config=dict(sliding_window=None))
     c["mistral_null"] = dict(family="mistral", dtype=bf16, config=dict(window, sliding_window=None))
-    q2 = dict(SMALL, tie_word_embeddings=False)
+    q2 = dict(LOOSE)
     c["qwen2_bias"] = dict(family="qwen2", dtype=bf16, config=dict(q2, sliding_window=5))
     c["qwen2_max_window_layers"] = dict(family="qwen2", dtype=bf16, prompt=20, without_config=dict(use_sliding_window=False),
                                         config=dict(q2, use_sliding_window=True, sliding_window=5, max_window_layers=1))
     c["qwen2_layer_types"] = dict(family="qwen2", dtype=bf16, prompt=20, without_config=dict(layer_types=None),
                                   config=dict(q2, use_sliding_window=True, sliding_window=6, max_window_layers=1,
-                                              layer_types=["sliding_attention", "full_attention"],
-                                              tie_word_embeddings=True))
-    q3 = dict(MID, head_dim=20, tie_word_embeddings=False)
+                                              layer_types=["sliding_attention", "full_attention"]))
+    q3 = dict(LOOSE, num_attention_heads=4, num_key_value_heads=2, head_dim=20)
     c["qwen3"] = dict(family="qwen3", dtype=bf16, seed=2, config=dict(q3, rope_theta=1000000.0), style="4x")
     c["qwen3_bias_window"] = dict(family="qwen3", dtype=f16, prompt=20, without_config=dict(use_sliding_window=False),
                                   config=dict(q3, head_dim=16, attention_bias=True, use_sliding_window=True,
@@ -136,9 +136,9 @@ def cases():
     nf4 = dict(load_in_4bit=True, bnb_4bit_quant_type="nf4")
     fp4 = dict(load_in_4bit=True, bnb_4bit_quant_type="fp4")
     dq = dict(nf4, bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype="bfloat16")
-    c["bnb_nf4"] = dict(family="llama", dtype=bf16, config=BASE, bnb=nf4)
-    c["bnb_fp4"] = dict(family="llama", dtype=f16, config=dict(BASE, tie_word_embeddings=True), bnb=fp4)
-    c["bnb_nf4_dq"] = dict(family="llama", dtype=bf16, config=dict(BASE, tie_word_embeddings=True), bnb=dq)
+    c["bnb_nf4"] = dict(family="llama", dtype=bf16, config=dict(SMALL, tie_word_embeddings=False), bnb=nf4)
+    c["bnb_fp4"] = dict(family="llama", dtype=f16, config=MID, bnb=fp4)
+    c["bnb_nf4_dq"] = dict(family="llama", dtype=bf16, config=MID, bnb=dq)
     c["bnb_fp4_dq"] = dict(family="llama", dtype=bf16, config=TINY, bnb=dict(fp4, bnb_4bit_use_double_quant=True))
     c["bnb_nf4_dq_qwen2"] = dict(family="qwen2", dtype=bf16, config=q2, bnb=dq)
     c["bnb_nf4_qwen3"] = dict(family="qwen3", dtype=bf16, config=q3, bnb=nf4)
@@ -162,7 +162,7 @@ def cases():
     c["bnb_int8"] = dict(family="llama", dtype=f16, config=BASE, bnb=dict(int8, llm_int8_threshold=6.0), outliers=True)
     c["bnb_int8_no_threshold"] = dict(family="llama", dtype=f16, config=TINY, bnb=dict(int8, llm_int8_threshold=0.0),
                                       outliers=True)
-    c["bnb_int8_bf16_bias"] = dict(family="qwen2", dtype=bf16, config=dict(q2, tie_word_embeddings=True),
+    c["bnb_int8_bf16_bias"] = dict(family="qwen2", dtype=bf16, config=q2,
                                    bnb=dict(int8, llm_int8_threshold=3.0), outliers=True)
     return c
 
