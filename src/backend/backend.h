@@ -53,8 +53,10 @@ typedef struct ib_ledger {
     uint64_t mapped_bytes; /* part of now[IB_MEM_WEIGHTS] that is borrowed from a file map */
 } ib_ledger;
 
+enum { IB_INDEX_HOST_CPU = -1 }; /* "xpu:cpu": the kind's driver for the host's processor */
+
 typedef struct ib_device_config {
-    int index;            /* which device of the kind */
+    int index;            /* which device of the kind, or IB_INDEX_HOST_CPU */
     int n_threads;        /* cpu: 0 = physical cores allowed to the process */
     const char *cpu_tier; /* cpu: NULL = best; "scalar", "avx2", "avx512" */
     ib_compute compute;
@@ -191,6 +193,7 @@ typedef struct ib_backend {
     ib_status (*step_end)(ib_device *d, ib_error *err);
 
     /* ops */
+    /* ids I32 [rows, n]: column 0 counts, so that the output of argmax can be fed back */
     ib_status (*embed)(ib_device *d, const ib_weight *table, ib_tensor ids, ib_tensor out,
                        float scale, ib_error *err);
     ib_status (*norm)(ib_device *d, const ib_norm_args *a, ib_error *err);

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT
+ * What the files of the CPU backend share: the device, its ledger and scratch, and how an
+ * operation is spread over the thread pool. */
+#ifndef IB_BACKEND_CPU_CPU_H
+#define IB_BACKEND_CPU_CPU_H
+
+#include "backend/cpu/kernels.h"
+#include "base/threads.h"
+
+enum { IB_CPU_MARKS = 8, IB_CPU_ALIGN = 64 };
+
+typedef struct ib_cpu_features {
+    bool avx2, avx512, vnni; /* whole tiers: every instruction set that the tier's object uses */
+    char list[256];          /* names of what was found, blank-separated */
+    char name[128], vendor[64];
+} ib_cpu_features;
+
+/* A block of scratch that only grows, and only in reserve(). */
+typedef struct ib_cpu_scratch {
+    uint8_t *data; /* owned, aligned to IB_CPU_ALIGN */
+    uint64_t bytes;
+} ib_cpu_scratch;
+
+struct ib_buffer {
+    uint8_t *data; /* owned, aligned to IB_CPU_ALIGN */
+    uint64_t bytes;
+    ib_memory_tag tag;
+};
+
+struct ib_kv { /* keys, then values: each [n_layers, n_seqs, n_kv_heads, n_ctx, head_dim] */
+    ib_kv_spec spec;
+    uint8_t *data; /* owned */
+    uint64_t bytes;
+    size_t element_bytes;
+    uint64_t half; /* offset of the values */
+};
+
+struct ib_device {
+    ib_device_head head;
+    ib_device_config config; /* cpu_tier and log borrowed from the caller until open returns */
+    ib_cpu_kernels k;
+    ib_cpu_features features;
+    const char *tier; /* static */
+    ib_pool *pool;    /* owned */
+    int n_threads;
+    ib_ledger ledger;
+    uint64_t memory_bytes; /* physical memory */
+    size_t n_int8;         /* INT8 weights alive: reserve() then makes room for them */
+    ib_cpu_scratch shared; /* x as the kernels want it */
+    ib_cpu_scratch scores; /* attention: score matrix or partial results */
+    ib_cpu_scratch local;  /* n_threads slices of local_stride bytes */
+    uint64_t local_stride;
+    uint64_t marks[IB_CPU_MARKS];
+};
+
+/* dispatch.c */
+void ib_cpu_detect(ib_cpu_features *out);
+/* Fills d->k and d->tier. tier NULL = best. */
+ib_status ib_cpu_dispatch(ib_device *d, const char *tier, ib_error *err);
+
+/* memory.c */
+ib_status ib_cpu_alloc(ib_device *d, void **out, uint64_t bytes, ib_memory_tag tag,
+                       const char *what, ib_error *err);
+void ib_cpu_release(ib_device *d, void *p, uint64_t bytes, ib_memory_tag tag);
+void ib_cpu_ledger_add(ib_device *d, uint64_t bytes, ib_memory_tag tag);
+void ib_cpu_ledger_sub(ib_device *d, uint64_t bytes, ib_memory_tag tag);
+ib_status ib_cpu_buffer_new(ib_device *d, ib_buffer **out, size_t bytes, ib_memory_tag tag,
+                            ib_error *err);
+void ib_cpu_buffer_free(ib_device *d, ib_buffer *b);
+ib_status ib_cpu_upload(ib_device *d, ib_buffer *to, size_t offset, const void *from, size_t bytes,
+                        ib_error *err);
+ib_status ib_cpu_download(ib_device *d, void *to, const ib_buffer *from, size_t offset,
+                          size_t bytes, ib_error *err);
+ib_status ib_cpu_reserve(ib_device *d, const ib_limits *limits, ib_error *err);
+void ib_cpu_scratch_clear(ib_device *d);
+/* The first bytes of a scratch block, or IB_E_INTERNAL when reserve() was not asked for as much. */
+ib_status ib_cpu_scratch_get(const ib_cpu_scratch *s, uint64_t bytes, const char *what, void **out,
+                             ib_error *err);
+static inline void *ib_cpu_local(const ib_device *d, int thread) {
+    return d->local.data + (uint64_t)thread * d->local_stride;
+}
+
+/* weight.c, kv.c */
+ib_status ib_cpu_weight_new(ib_device *d, ib_weight **out, const ib_matrix *m, bool borrowable,
+                            ib_error *err);
+void ib_cpu_weight_free(ib_device *d, ib_weight *w);
+ib_status ib_cpu_kv_new(ib_device *d, ib_kv **out, const ib_kv_spec *spec, ib_error *err);
+void ib_cpu_kv_free(ib_device *d, ib_kv *kv);
+ib_status ib_cpu_kv_write(ib_device *d, const ib_kv_write_args *a, ib_error *err);
+/* Row `position` of the keys (or values) of one head. */
+static inline const uint8_t *ib_cpu_kv_at(const ib_kv *kv, bool values, size_t layer, size_t seq,
+                                          size_t head, size_t position) {
+    const ib_kv_spec *s = &kv->spec;
+    uint64_t row = ((layer * s->n_seqs + seq) * s->n_kv_heads + head) * s->n_ctx + position;
+    return kv->data + (values ? kv->half : 0) + row * s->head_dim * kv->element_bytes;
+}
+
+/* ops.c: running, and tensors */
+/* Runs fn on the pool, or on the caller alone when there is too little work to share. */
+void ib_cpu_run(ib_device *d, size_t work, ib_pool_fn fn, void *ctx);
+/* Waits for all threads of a job started by ib_cpu_run. */
+static inline void ib_cpu_wait(ib_device *d, int n_threads) {
+    if (n_threads > 1)
+        ib_pool_barrier(d->pool);
+}
+/* IB_E_INTERNAL unless t is [rows, cols] of the type and inside its buffer. */
+ib_status ib_cpu_check(const ib_tensor *t, ib_type type, size_t n_rows, size_t n_cols,
+                       const char *what, ib_error *err);
+static inline void *ib_cpu_at(const ib_tensor *t) {
+    return t->buffer->data + t->offset;
+}
+ib_status ib_cpu_embed(ib_device *d, const ib_weight *table, ib_tensor ids, ib_tensor out,
+                       float scale, ib_error *err);
+ib_status ib_cpu_norm(ib_device *d, const ib_norm_args *a, ib_error *err);
+ib_status ib_cpu_rope(ib_device *d, const ib_rope_args *a, ib_error *err);
+ib_status ib_cpu_gated_act(ib_device *d, const ib_gated_act_args *a, ib_error *err);
+ib_status ib_cpu_add(ib_device *d, ib_tensor x, ib_tensor y, float scale, ib_error *err);
+ib_status ib_cpu_argmax(ib_device *d, ib_tensor logits, ib_tensor out, ib_error *err);
+ib_status ib_cpu_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale,
+                          const ib_norm_args *n, ib_error *err);
+
+/* linear.c */
+ib_status ib_cpu_linear(ib_device *d, const ib_linear_args *a, ib_error *err);
+ib_status ib_cpu_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err);
+ib_status ib_cpu_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
+                           const ib_gated_act_args *act, ib_error *err);
+/* Bytes of shared scratch for rows of n_in columns. */
+uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8);
+
+/* linear_int8.c: one thread's part of an LLM.int8 product. prepare ends with every thread waiting;
+ * state lies in shared scratch. */
+typedef struct ib_cpu_int8 {
+    size_t rows, n_in, stride; /* stride of qa in elements */
+    float threshold;
+    int16_t *qa;         /* [rows, stride] */
+    float *row_scale;    /* [rows] */
+    uint8_t *is_outlier; /* [n_in] */
+    uint32_t *columns;   /* [n_in], the first n_columns count */
+    size_t *n_columns;
+    float *x_outlier; /* [rows, n_in], n_columns of each row used */
+} ib_cpu_int8;
+void ib_cpu_int8_layout(ib_cpu_int8 *s, void *scratch, size_t rows, size_t n_in, float threshold);
+uint64_t ib_cpu_int8_bytes(size_t rows, size_t n_in);
+void ib_cpu_int8_prepare(ib_device *d, const ib_cpu_int8 *s, const float *x, int thread,
+                         int n_threads);
+void ib_cpu_int8_rows(ib_device *d, const ib_cpu_int8 *s, const ib_weight *w, size_t begin,
+                      size_t end, float *out, void *local);
+
+/* attention.c and one file per formulation. A job is checked and its scratch found beforehand. */
+typedef struct ib_cpu_attn {
+    ib_device *d;
+    const ib_attention_args *a;
+    size_t n_keys, group, head_dim; /* keys visible to the last row; query heads per kv head */
+    float *scores;                  /* shared scratch, as the formulation wants it */
+} ib_cpu_attn;
+ib_status ib_cpu_attention(ib_device *d, const ib_attention_args *a, ib_error *err);
+/* First key that the query at absolute position p sees. */
+static inline size_t ib_cpu_first_key(const ib_attention_args *a, size_t p) {
+    return a->window && p + 1 > a->window ? p + 1 - a->window : 0;
+}
+/* n keys (or values) from position on as fp32 rows: in place when the cache is F32, else into out.
+ */
+const float *ib_cpu_kv_rows(const ib_cpu_attn *t, bool values, size_t seq, size_t head,
+                            size_t position, size_t n, float *out);
+void ib_cpu_attn_eager(void *job, int thread, int n_threads);
+void ib_cpu_attn_sdpa(void *job, int thread, int n_threads);
+void ib_cpu_attn_flash(void *job, int thread, int n_threads);
+/* Bytes of shared scores and of one thread's tiles for a step of n_tokens rows over n_keys. */
+typedef struct ib_cpu_attn_need {
+    uint64_t shared, local;
+} ib_cpu_attn_need;
+typedef struct ib_cpu_attn_shape {
+    size_t n_seqs, n_tokens, n_keys, n_heads, n_kv_heads, head_dim;
+} ib_cpu_attn_shape;
+ib_cpu_attn_need ib_cpu_eager_need(const ib_cpu_attn_shape *s);
+ib_cpu_attn_need ib_cpu_sdpa_need(const ib_cpu_attn_shape *s);
+ib_cpu_attn_need ib_cpu_flash_need(const ib_cpu_attn_shape *s);
+ib_cpu_attn_need ib_cpu_attn_needs(ib_attention kind, const ib_cpu_attn_shape *s);
+
+#endif

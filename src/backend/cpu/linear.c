@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: MIT
+ * out = x W^T * out_scale + bias, for weights as they are stored.
+ *
+ * Few rows of x: each thread walks a contiguous range of weight rows and takes dot products as it
+ * decodes. Many rows: a tile of weight rows is decoded once to fp32 in the thread's own scratch and
+ * multiplied with all rows of x. No weight is ever held as fp32 beyond one tile. x is first brought
+ * into the order the kernel reads, once for all matrices of a group that want the same. */
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+typedef enum preparation { PLAIN, CODES, PANEL, INT8 } preparation;
+
+enum { SPLIT_ROWS = 16 }; /* a cache line of outputs */
+
+typedef struct linear_job {
+    ib_device *d;
+    const ib_linear_args *a; /* [n], all of the same x */
+    size_t n, rows, n_in;
+    const ib_gated_act_args *act; /* applied to the first two when not NULL */
+    void *scratch;
+} linear_job;
+
+static size_t padded(size_t n, size_t to) {
+    return (n + to - 1) / to * to;
+}
+
+uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8) {
+    uint64_t bytes = (uint64_t)rows * padded(n_in, IB_CPU_CODE_GROUP) * sizeof(float);
+    uint64_t other = int8 ? ib_cpu_int8_bytes(rows, n_in) : 0;
+    return bytes > other ? bytes : other;
+}
+
+static preparation preparation_of(const ib_weight *w, size_t rows) {
+    if (w->m.type == IB_TYPE_INT8)
+        return INT8;
+    if (rows > IB_CPU_DOT_ROWS)
+        return PANEL;
+    return w->prepare ? CODES : PLAIN;
+}
+
+static bool same_preparation(const ib_weight *a, const ib_weight *b, size_t rows) {
+    preparation kind = preparation_of(a, rows);
+    if (kind != preparation_of(b, rows))
+        return false;
+    if (kind == CODES)
+        return a->prepare == b->prepare;
+    return kind != INT8 || !(a->m.threshold < b->m.threshold || a->m.threshold > b->m.threshold);
+}
+
+/* Columns of tile b, with padding. */
+static size_t panel_width(size_t n_in, size_t b) {
+    size_t left = n_in - b * IB_CPU_TILE_COLS;
+    return left < IB_CPU_TILE_COLS ? padded(left, IB_CPU_PAD) : IB_CPU_TILE_COLS;
+}
+
+/* x [rows, n_in] -> one dense [rows, width] block per tile of columns. */
+static void prepare_panel(const linear_job *j, const float *x, int thread, int n_threads) {
+    size_t begin, end;
+    ib_split(j->rows, 1, thread, n_threads, &begin, &end);
+    for (size_t b = 0; b * IB_CPU_TILE_COLS < j->n_in; b++) {
+        size_t first = b * IB_CPU_TILE_COLS, width = panel_width(j->n_in, b);
+        size_t real = j->n_in - first < width ? j->n_in - first : width;
+        float *block = (float *)j->scratch + first * j->rows;
+        for (size_t r = begin; r < end; r++) {
+            memcpy(block + r * width, x + r * j->n_in + first, real * sizeof *x);
+            memset(block + r * width + real, 0, (width - real) * sizeof *x);
+        }
+    }
+}
+
+static void prepare_codes(const linear_job *j, const ib_weight *w, const float *x, int thread,
+                          int n_threads) {
+    size_t begin, end, stride = padded(j->n_in, IB_CPU_CODE_GROUP);
+    ib_split(stride / IB_CPU_CODE_GROUP, 1, thread, n_threads, &begin, &end);
+    for (size_t r = 0; r < j->rows; r++)
+        w->prepare(x + r * j->n_in, j->n_in, begin, end, (float *)j->scratch + r * stride);
+}
+
+/* Ends with every thread having waited, unless there was nothing to do. */
+static void prepare(const linear_job *j, const ib_weight *w, int thread, int n_threads) {
+    const float *x = ib_cpu_at(&j->a[0].x);
+    ib_cpu_int8 state;
+    switch (preparation_of(w, j->rows)) {
+    case PLAIN:
+        return;
+    case CODES:
+        prepare_codes(j, w, x, thread, n_threads);
+        break;
+    case PANEL:
+        prepare_panel(j, x, thread, n_threads);
+        break;
+    case INT8:
+        ib_cpu_int8_layout(&state, j->scratch, j->rows, j->n_in, w->m.threshold);
+        ib_cpu_int8_prepare(j->d, &state, x, thread, n_threads);
+        return;
+    }
+    ib_cpu_wait(j->d, n_threads);
+}
+
+static void dot_rows(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end) {
+    const ib_weight *w = a->weight;
+    bool plain = !w->prepare;
+    ib_cpu_dot dot = {.w = w,
+                      .row_begin = begin,
+                      .row_end = end,
+                      .x = plain ? ib_cpu_at(&a->x) : j->scratch,
+                      .x_stride = plain ? j->n_in : padded(j->n_in, IB_CPU_CODE_GROUP),
+                      .n_x = j->rows,
+                      .out = ib_cpu_at(&a->out),
+                      .out_stride = w->m.n_rows};
+    w->dot(&dot);
+}
+
+static void tile_rows(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end,
+                      float *tile) {
+    const ib_weight *w = a->weight;
+    float *out = ib_cpu_at(&a->out);
+    size_t n_out = w->m.n_rows;
+    for (size_t row = begin; row < end; row += IB_CPU_TILE_ROWS) {
+        size_t n = end - row < IB_CPU_TILE_ROWS ? end - row : IB_CPU_TILE_ROWS;
+        for (size_t b = 0; b * IB_CPU_TILE_COLS < j->n_in; b++) {
+            size_t first = b * IB_CPU_TILE_COLS, width = panel_width(j->n_in, b);
+            size_t real = j->n_in - first < width ? j->n_in - first : width;
+            for (size_t i = 0; i < n; i++) {
+                w->unpack(w, row + i, first, real, tile + i * width);
+                memset(tile + i * width + real, 0, (width - real) * sizeof *tile);
+            }
+            const float *x = (const float *)j->scratch + first * j->rows;
+            j->d->k.mm_nt(x, width, j->rows, tile, width, n, width, out + row, n_out, b > 0);
+        }
+    }
+}
+
+/* Columns [begin, end) of every row: out_scale, then bias. */
+static void finish(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end) {
+    const float *bias = a->bias ? ib_cpu_at(a->bias) : NULL;
+    bool scaled = a->out_scale < 1.0f || a->out_scale > 1.0f;
+    for (size_t r = 0; r < j->rows && begin < end; r++) {
+        float *out = (float *)ib_cpu_at(&a->out) + r * a->weight->m.n_rows + begin;
+        if (scaled)
+            j->d->k.scale(out, a->out_scale, end - begin);
+        if (bias)
+            j->d->k.add(out, bias + begin, 1.0f, end - begin);
+    }
+}
+
+static void gate_columns(const linear_job *j, size_t begin, size_t end) {
+    const ib_gated_act_args *act = j->act;
+    size_t width = act->gate.n_cols;
+    for (size_t r = 0; r < j->rows && begin < end; r++)
+        j->d->k.gated[act->act]((const float *)ib_cpu_at(&act->gate) + r * width + begin,
+                                (const float *)ib_cpu_at(&act->up) + r * width + begin, end - begin,
+                                (float *)ib_cpu_at(&act->out) + r * width + begin);
+}
+
+static void run_group(void *ctx, int thread, int n_threads) {
+    const linear_job *j = ctx;
+    size_t begin = 0, end = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const ib_linear_args *a = &j->a[i];
+        const ib_weight *w = a->weight;
+        if (i == 0 || !same_preparation(w, j->a[i - 1].weight, j->rows)) {
+            if (i > 0)
+                ib_cpu_wait(j->d, n_threads); /* the last preparation may still be read */
+            prepare(j, w, thread, n_threads);
+        }
+        ib_split(w->m.n_rows, SPLIT_ROWS, thread, n_threads, &begin, &end);
+        ib_cpu_int8 state;
+        switch (preparation_of(w, j->rows)) {
+        case PLAIN:
+        case CODES:
+            dot_rows(j, a, begin, end);
+            break;
+        case PANEL:
+            tile_rows(j, a, begin, end, ib_cpu_local(j->d, thread));
+            break;
+        case INT8:
+            ib_cpu_int8_layout(&state, j->scratch, j->rows, j->n_in, w->m.threshold);
+            ib_cpu_int8_rows(j->d, &state, w, begin, end, ib_cpu_at(&a->out),
+                             ib_cpu_local(j->d, thread));
+            break;
+        }
+        finish(j, a, begin, end);
+    }
+    if (j->act)
+        gate_columns(j, begin, end);
+}
+
+static ib_status check_linear(const ib_linear_args *a, const ib_linear_args *first, ib_error *err) {
+    const ib_matrix *m = &a->weight->m;
+    IB_TRY(ib_cpu_check(&a->x, IB_TYPE_F32, a->x.n_rows, m->n_cols, "linear input", err));
+    IB_TRY(ib_cpu_check(&a->out, IB_TYPE_F32, a->x.n_rows, m->n_rows, "linear output", err));
+    if (a->bias)
+        IB_TRY(ib_cpu_check(a->bias, IB_TYPE_F32, 1, m->n_rows, "bias", err));
+    if (a->x.buffer != first->x.buffer || a->x.offset != first->x.offset ||
+        a->x.n_rows != first->x.n_rows || a->x.n_cols != first->x.n_cols)
+        return ib_fail(err, IB_E_INTERNAL, "a group of products has different inputs");
+    return IB_OK;
+}
+
+static ib_status run(ib_device *d, linear_job *j, ib_error *err) {
+    uint64_t need = 0;
+    size_t work = 0;
+    bool tiles = false;
+    for (size_t i = 0; i < j->n; i++) {
+        const ib_weight *w = j->a[i].weight;
+        IB_TRY(check_linear(&j->a[i], &j->a[0], err));
+        preparation p = preparation_of(w, j->rows);
+        uint64_t bytes = p == PLAIN ? 0 : ib_cpu_linear_bytes(j->rows, j->n_in, p == INT8);
+        need = bytes > need ? bytes : need;
+        tiles = tiles || p == PANEL || p == INT8;
+        work += w->m.n_rows * w->m.n_cols;
+    }
+    void *local;
+    IB_TRY(ib_cpu_scratch_get(&d->shared, need, "a matrix product", &j->scratch, err));
+    IB_TRY(ib_cpu_scratch_get(&d->local, tiles ? 1 : 0, "a matrix product", &local, err));
+    ib_cpu_run(d, work, run_group, j);
+    return IB_OK;
+}
+
+ib_status ib_cpu_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err) {
+    if (n == 0 || a[0].x.n_rows == 0)
+        return IB_OK;
+    linear_job job = {.d = d, .a = a, .n = n, .rows = a[0].x.n_rows, .n_in = a[0].x.n_cols};
+    return run(d, &job, err);
+}
+
+ib_status ib_cpu_linear(ib_device *d, const ib_linear_args *a, ib_error *err) {
+    return ib_cpu_linear_group(d, a, 1, err);
+}
+
+static bool same_tensor(const ib_tensor *a, const ib_tensor *b) {
+    return a->buffer == b->buffer && a->offset == b->offset && a->n_cols == b->n_cols &&
+           a->n_rows == b->n_rows;
+}
+
+ib_status ib_cpu_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
+                           const ib_gated_act_args *act, ib_error *err) {
+    const ib_linear_args both[2] = {*gate, *up};
+    bool fits = same_tensor(&gate->out, &act->gate) && same_tensor(&up->out, &act->up) &&
+                act->gate.n_cols == act->up.n_cols && gate->x.n_rows > 0;
+    if (!fits) {
+        IB_TRY(ib_cpu_linear_group(d, both, 2, err));
+        return ib_cpu_gated_act(d, act, err);
+    }
+    IB_TRY(ib_cpu_check(&act->out, IB_TYPE_F32, act->gate.n_rows, act->gate.n_cols, "gated output",
+                        err));
+    linear_job job = {
+        .d = d, .a = both, .n = 2, .rows = gate->x.n_rows, .n_in = gate->x.n_cols, .act = act};
+    return run(d, &job, err);
+}
