@@ -6,10 +6,16 @@
 
 #include "base/json.h"
 
+/* Takes a few milliseconds (the clock is measured). */
 ib_status ib_environment_read(json_t **out, ib_error *err) IB_MUST_CHECK;
-/* Counters of this process for the gates of a run. Zero where the kernel does not tell. */
+
+/* Counters for the gates of a run; read before and after it, outside the timed window. Zero where
+ * the kernel does not tell. */
 typedef struct ib_process_counters {
     uint64_t major_faults, minor_faults, involuntary_switches, voluntary_switches;
+    uint64_t now_ns, boot_ns; /* monotonic, and the clock that also runs while asleep */
+    uint64_t steal_ns;        /* summed over the CPUs the process may use */
+    uint64_t throttled_periods, pressure_cpu_ns;
 } ib_process_counters;
 void ib_process_counters_read(ib_process_counters *out);
 uint64_t ib_process_vm_hwm(void); /* bytes, 0 = unknown */

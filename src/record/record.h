@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * The waist of the program: what was asked, what ran, where, and the raw time stamps. Nothing in a
  * record is averaged; every figure of every report is computed from it (summary.h). Written as JSON
- * by ib_record_to_json and read back by ib_record_from_json without loss. */
+ * by ib_record_to_json and read back by ib_record_from_json without loss; docs/record.schema.json
+ * describes the JSON. */
 #ifndef IB_RECORD_RECORD_H
 #define IB_RECORD_RECORD_H
 
@@ -13,13 +14,16 @@ enum { IB_RECORD_MAX_PHASES = 12, IB_RECORD_MAX_FORMATS = 16 };
 
 typedef struct ib_run_record { /* one repetition */
     uint64_t *stamps_ns;       /* owned [n_tokens + 1]: the request, then one per token */
-    uint32_t *output_ids;      /* owned [n_tokens * n_seqs], the stopping id included */
+    uint32_t *output_ids;      /* owned [n_tokens, n_seqs], the stopping id included */
     uint64_t n_tokens, n_seqs;
     uint64_t prefill_done_ns;                       /* stamp; 0 = unknown */
     uint64_t render_ns, tokenize_ns, detokenize_ns; /* durations outside the timed window */
     char ids_sha256[65];                            /* of output_ids as little-endian uint32 */
     bool warmup, finite, stopped_by_eos;
+    bool cancelled; /* stopped by a signal before its end */
     uint64_t ring_overflows, major_faults, minor_faults, involuntary_switches, voluntary_switches;
+    uint64_t window_ns; /* between the two readings of the counters; the timed window lies in it */
+    uint64_t steal_ns, throttled_periods, pressure_cpu_ns, suspended_ns; /* within window_ns */
 } ib_run_record;
 
 typedef struct ib_phase_record {
@@ -47,16 +51,19 @@ typedef struct ib_resolved { /* what ran */
 
 typedef struct ib_model_record {
     char *path, *repo_id, *revision, *family, *name;
+    char
+        *fingerprint; /* SHA-256 over names, types, shapes and edges of all tensors; NULL unknown */
     bool synthetic;
     uint64_t n_params, file_bytes, weight_bytes, n_layers, d_model, n_vocab, n_ctx_max;
     ib_format_record formats[IB_RECORD_MAX_FORMATS];
     size_t n_formats;
-    /* read by one decode step at the prompt's end + half of the new tokens */
+    /* read by one decode step (all sequences of it) at the prompt's end + half of the new tokens */
     uint64_t step_weights, step_scales, step_head, step_kv, step_total;
 } ib_model_record;
 
 typedef struct ib_memory_record { /* bytes; peaks of the device's ledger, then of the process */
-    uint64_t weights, weights_mapped, kv, scratch, io, peak_total, vm_hwm, driver_peak;
+    uint64_t weights, weights_mapped, kv, scratch, io, peak_total;
+    uint64_t vm_hwm, driver_peak; /* 0 = unknown */
 } ib_memory_record;
 
 typedef struct ib_cell { /* one point of the grid: one setting, all its repetitions */
@@ -66,11 +73,15 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     ib_memory_record memory;
     ib_phase_record load[IB_RECORD_MAX_PHASES];
     size_t n_load;
+    json_t *generation;   /* owned object: eos ids and other settings in force; NULL = unknown */
     uint32_t *prompt_ids; /* owned [n_prompt_ids] */
-    uint64_t n_prompt_ids, n_special_in_text;
-    char *prompt_text, *output_text; /* owned; output_text is what the reference prints */
-    char template_sha256[65];        /* "" = no chat template */
-    ib_run_record *runs;             /* owned [n_runs], warm-up runs included and marked */
+    uint64_t n_prompt_ids;
+    uint64_t n_special_in_text;          /* special tokens that stood in the messages' own text */
+    char *prompt_text, *output_text;     /* owned; output_text is what the reference prints */
+    size_t n_prompt_text, n_output_text; /* bytes, for texts that hold NUL; zero-terminated too */
+    char template_sha256[65];            /* "" = no chat template */
+    uint64_t clock_cost_ns;              /* of one reading of the clock; 0 = unknown */
+    ib_run_record *runs;                 /* owned [n_runs], warm-up runs included and marked */
     size_t n_runs;
 } ib_cell;
 
@@ -85,16 +96,31 @@ typedef struct ib_record {
 void ib_run_record_clear(ib_run_record *r);
 void ib_cell_clear(ib_cell *c);
 void ib_record_clear(ib_record *r);
-/* Fills tool, compiler, command, start time and environment when they are not set yet. */
+/* Fills tool, compiler, command, start time and environment when they are not set yet. Hub tokens
+ * and passwords in command are cut out. */
 ib_status ib_record_begin(ib_record *r, const char *command, ib_error *err) IB_MUST_CHECK;
 /* Room for one more; the new element is zeroed. */
 ib_status ib_record_add_cell(ib_record *r, ib_cell **out, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cell_add_run(ib_cell *c, ib_run_record **out, ib_error *err) IB_MUST_CHECK;
+/* Copies what opening a model found: load phases, resolved, model. What *to held of it is freed. */
+ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) IB_MUST_CHECK;
+/* Appends a load phase; beyond IB_RECORD_MAX_PHASES its time is added to the last one. */
+void ib_cell_add_phase(ib_cell *c, const char *name, uint64_t ns);
 /* Sets ids_sha256 from output_ids. */
 void ib_run_record_hash(ib_run_record *r);
+/* SHA-256 of ids[n] as little-endian uint32, as 64 hex digits. */
+void ib_ids_sha256(const uint32_t *ids, size_t n, char out[65]);
+/* Appends text with each stretch that is not UTF-8 as U+FFFD: what the JSON holds. Reports use it
+ * too, so that a record that was read back is rendered the same. */
+ib_status ib_record_utf8(ib_str text, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
 /* The whole record with its computed summary per cell; read back ignores the summary. */
 ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) IB_MUST_CHECK;
+/* One cell as a record of its own (a line of the jsonl format). */
+ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out,
+                                 ib_error *err) IB_MUST_CHECK;
+/* IB_E_FORMAT for anything that cannot have been measured (times that run backwards, ids that do
+ * not match their hash), IB_E_UNSUPPORTED for another major schema version. */
 ib_status ib_record_from_json(ib_record *out, const json_t *json, const char *where,
                               ib_error *err) IB_MUST_CHECK;
 

@@ -1,34 +1,55 @@
 /* SPDX-License-Identifier: MIT
  * Every figure that a report prints, computed from a cell's raw stamps. The first block is the
- * reference script's own arithmetic (first gap included); the second is the corrected one. */
+ * reference script's own arithmetic (first gap included); the second is the corrected one.
+ * docs/methods.md says what each figure means. A figure that does not exist is NaN. */
 #ifndef IB_RECORD_SUMMARY_H
 #define IB_RECORD_SUMMARY_H
 
 #include "record/record.h"
 
+enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 8 };
+
+/* Gates of the verdict (measurement.md R02, R31). */
+#define IB_GATE_STEAL 0.005          /* of the window */
+#define IB_GATE_PRESSURE 0.05        /* of the window */
+#define IB_GATE_SWITCHES_PER_100 1   /* involuntary, per 100 tokens */
+#define IB_GATE_CLOCK_NS 200         /* one reading of the clock */
+#define IB_GATE_CLOCK_OF_ITL 0.001   /* one reading against the median ITL */
+#define IB_GATE_SUSPENDED_NS 1000000 /* asleep during the window */
+
+typedef struct ib_interval { /* distribution-free 95 % for the median over runs */
+    double low, high;        /* NaN: too few runs */
+} ib_interval;
+
 typedef struct ib_summary {
     /* as the reference computes: over all gaps of the first measured run, TTFT included */
     size_t n_gaps;
-    double ref_median_ms;         /* numpy round(., 2) */
-    const double *percentiles;    /* borrowed: the ones asked for, default 10 25 50 75 90 */
-    double ref_percentile_ms[16]; /* round(., 1) as Python does */
+    double ref_median_ms;      /* numpy round(., 2) */
+    const double *percentiles; /* borrowed: the ones asked for, default 10 25 50 75 90 */
+    double ref_percentile_ms[IB_SUMMARY_MAX_PERCENTILES]; /* round(., 1) as Python does */
     size_t n_percentiles;
-    /* corrected: medians over measured runs where there are several */
-    size_t n_runs, n_itl;
-    double ttft_ms, ttft_from_text_ms, prefill_ms, tpot_ms, itl_p50_ms, itl_p90_ms, itl_p99_ms,
-        itl_min_ms, itl_max_ms, itl_mean_ms;
-    bool itl_p90_supported, itl_p99_supported;     /* enough samples (measurement.md 4.1) */
+    /* corrected: medians over measured runs where there are several; minimum, maximum and mean over
+     * all gaps of all measured runs */
+    size_t n_runs, n_itl; /* n_itl: gaps after the first, in the run that has fewest */
+    double ttft_ms, ttft_from_text_ms, prefill_ms, tpot_ms, itl_p50_ms, itl_p90_ms, itl_p95_ms,
+        itl_p99_ms, itl_min_ms, itl_max_ms, itl_mean_ms;
+    bool itl_p50_supported, itl_p90_supported, itl_p95_supported,
+        itl_p99_supported; /* enough samples (measurement.md 4.1) */
+    ib_interval ttft_interval, tpot_interval;
     double decode_tok_s, prefill_tok_s, e2e_tok_s; /* per sequence times n_seqs */
     double load_ms;
-    double bytes_per_token, read_gbps; /* step_total, and step_total / tpot */
-    bool ids_equal;                    /* across measured runs */
+    double bytes_per_token, read_gbps; /* step_total / n_seqs, and step_total / tpot */
+    bool ids_equal;                    /* across all complete runs, warm-up runs included */
     const char *verdict;               /* "valid", "noisy", "invalid" */
-    char reasons[4][96];
+    char reasons[IB_SUMMARY_MAX_REASONS][96];
     size_t n_reasons;
 } ib_summary;
 
 /* percentiles may be NULL for the default five. At most 16. */
 ib_status ib_summarise(ib_summary *out, const ib_cell *cell, const double *percentiles,
                        size_t n_percentiles, ib_error *err) IB_MUST_CHECK;
+/* The run whose tokens the reference's lines speak of: the first that is neither warm-up nor
+ * cancelled, else the first that is no warm-up; NULL when there is none. */
+const ib_run_record *ib_cell_first_measured(const ib_cell *cell);
 
 #endif

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Writes tests/golden/stats/vectors.txt: what NumPy and Python say about samples that the C test
+"""Writes into tests/golden/stats: vectors.txt, what NumPy and Python say about samples that the C test
 makes again from the same generator. Needs NumPy (made with the version in the first line).
 
 One fact a line, numbers as hexadecimal floats:
@@ -9,9 +9,12 @@ One fact a line, numbers as hexadecimal floats:
   round X DIGITS NUMPY PYTHON
   repr X TEXT
   fixed X DIGITS TEXT
+and tests/golden/stats/script.txt: the two last lines that the reference script prints for gaps of
+sample kind 0, after "N SEED".
 """
 import argparse
 import math
+import os
 import struct
 
 import numpy as np
@@ -74,9 +77,20 @@ def reprs():
     return out
 
 
+def script_lines():
+    """As the script's print_report does it."""
+    out = []
+    for n in (1, 2, 3, 10, 100, 101, 255, 256, 2001, 10050):
+        diff = np.array(sample(n, n + 5, 0))
+        table = {p: round(1000 * float(np.percentile(diff, p)), 1) for p in (10, 25, 50, 75, 90)}
+        out.append(f"{n} {n + 5} Median latency: {round(np.median(diff) * 1000, 2)}ms")
+        out.append(f"{n} {n + 5} Latency percentiles {table}")
+    return out
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("output")
+    parser.add_argument("folder")
     args = parser.parse_args()
     out = [f"# numpy {np.__version__}; made by tools/reference/make_stats.py"]
     samples(out)
@@ -87,8 +101,9 @@ def main():
             out.append(f"fixed {v.hex()} {digits} {v:.{digits}f}")
     for v in reprs():
         out.append(f"repr {v.hex()} {v!r}")
-    with open(args.output, "w", encoding="ascii") as f:
-        f.write("\n".join(out) + "\n")
+    for name, lines in (("vectors.txt", out), ("script.txt", script_lines())):
+        with open(os.path.join(args.folder, name), "w", encoding="ascii") as f:
+            f.write("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT
+ * Stamps -> figures. Integers until the last step: a gap is a difference of stamps, only then a
+ * double. Runs are the unit: a figure of several runs is the median of the runs' figures
+ * (measurement.md section 4.2); rates come from times, never from averaged rates. */
+#include "record/summary.h"
+
+#include "stats/quantile.h"
+
+#include "record/verdict.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const double default_percentiles[] = {10, 25, 50, 75, 90};
+
+/* Figures of one run, then columns of them over runs. */
+enum { TTFT, FROM_TEXT, PREFILL, TPOT, P50, P90, P95, P99, E2E_RATE, N_FIGURES };
+
+static bool counts(const ib_run_record *r, bool complete_only) {
+    return !r->warmup && r->n_tokens > 0 && (!complete_only || !r->cancelled);
+}
+
+static bool any_complete(const ib_cell *cell) {
+    for (size_t i = 0; i < cell->n_runs; i++)
+        if (counts(&cell->runs[i], true))
+            return true;
+    return false;
+}
+
+const ib_run_record *ib_cell_first_measured(const ib_cell *cell) {
+    bool complete = any_complete(cell);
+    for (size_t i = 0; i < cell->n_runs; i++)
+        if (counts(&cell->runs[i], complete))
+            return &cell->runs[i];
+    return NULL;
+}
+
+static double ms(uint64_t ns) {
+    return (double)ns / 1e6;
+}
+
+/* The script's own figures: gaps in seconds, first one included. */
+static void as_reference(ib_summary *s, const ib_run_record *r, double *gaps) {
+    size_t n = (size_t)r->n_tokens;
+    for (size_t i = 0; i < n; i++)
+        gaps[i] = (double)(r->stamps_ns[i + 1] - r->stamps_ns[i]) / 1e9;
+    ib_stats_sort(gaps, n);
+    s->n_gaps = n;
+    s->ref_median_ms = ib_stats_round_numpy(ib_stats_median(gaps, n) * 1000, 2);
+    for (size_t i = 0; i < s->n_percentiles; i++)
+        s->ref_percentile_ms[i] =
+            ib_stats_round_python(1000 * ib_stats_percentile(gaps, n, s->percentiles[i]), 1);
+}
+
+/* One run into f[N_FIGURES]; gaps is room for its gaps. */
+static void one_run(const ib_run_record *r, double *gaps, double f[N_FIGURES]) {
+    const uint64_t *t = r->stamps_ns;
+    size_t n = (size_t)r->n_tokens, n_itl = n - 1;
+    f[TTFT] = ms(t[1] - t[0]);
+    f[FROM_TEXT] = ms(t[1] - t[0] + r->render_ns + r->tokenize_ns);
+    f[PREFILL] = r->prefill_done_ns ? ms(r->prefill_done_ns - t[0]) : f[TTFT];
+    f[TPOT] = n_itl ? ms(t[n] - t[1]) / (double)n_itl : NAN;
+    f[E2E_RATE] = t[n] > t[0] ? (double)n * 1e9 / (double)(t[n] - t[0]) : NAN;
+    for (size_t i = 0; i < n_itl; i++)
+        gaps[i] = ms(t[i + 2] - t[i + 1]);
+    ib_stats_sort(gaps, n_itl);
+    f[P50] = ib_stats_percentile(gaps, n_itl, 50);
+    f[P90] = ib_stats_percentile(gaps, n_itl, 90);
+    f[P95] = ib_stats_percentile(gaps, n_itl, 95);
+    f[P99] = ib_stats_percentile(gaps, n_itl, 99);
+}
+
+typedef struct totals { /* over all measured runs */
+    uint64_t itl_ns, n_itl, itl_min_ns, itl_max_ns;
+} totals;
+
+static void add_totals(totals *sum, const ib_run_record *r) {
+    for (uint64_t i = 2; i <= r->n_tokens; i++) {
+        uint64_t gap = r->stamps_ns[i] - r->stamps_ns[i - 1];
+        sum->itl_min_ns = sum->n_itl && sum->itl_min_ns < gap ? sum->itl_min_ns : gap;
+        sum->itl_max_ns = sum->itl_max_ns > gap ? sum->itl_max_ns : gap;
+        sum->itl_ns += gap;
+        sum->n_itl++;
+    }
+}
+
+/* Median of column c of rows[n], and its interval (order statistics k and n + 1 - k with the
+ * largest k for which 2 P(Binomial(n, 1/2) < k) <= 0.05). */
+static double over_runs(const double (*rows)[N_FIGURES], size_t n, int c, double *column,
+                        ib_interval *interval) {
+    size_t k = 0;
+    double term = exp2(-(double)n), below = term;
+    for (size_t i = 0; i < n; i++)
+        column[i] = rows[i][c];
+    ib_stats_sort(column, n);
+    while (k < n / 2 && 2 * below <= 0.05) {
+        k++;
+        term *= (double)(n - k + 1) / (double)k;
+        below += term;
+    }
+    if (interval)
+        *interval = k ? (ib_interval){column[k - 1], column[n - k]} : (ib_interval){NAN, NAN};
+    return ib_stats_median(column, n);
+}
+
+static void corrected(ib_summary *s, const ib_cell *cell, const double (*rows)[N_FIGURES],
+                      double *column, const totals *sum) {
+    size_t n = s->n_runs;
+    const ib_run_record *first = ib_cell_first_measured(cell);
+    double n_seqs = first ? (double)first->n_seqs : 1;
+    s->ttft_ms = over_runs(rows, n, TTFT, column, &s->ttft_interval);
+    s->ttft_from_text_ms = over_runs(rows, n, FROM_TEXT, column, NULL);
+    s->prefill_ms = over_runs(rows, n, PREFILL, column, NULL);
+    s->tpot_ms = over_runs(rows, n, TPOT, column, &s->tpot_interval);
+    s->itl_p50_ms = over_runs(rows, n, P50, column, NULL);
+    s->itl_p90_ms = over_runs(rows, n, P90, column, NULL);
+    s->itl_p95_ms = over_runs(rows, n, P95, column, NULL);
+    s->itl_p99_ms = over_runs(rows, n, P99, column, NULL);
+    s->e2e_tok_s = over_runs(rows, n, E2E_RATE, column, NULL) * n_seqs;
+    s->itl_min_ms = sum->n_itl ? ms(sum->itl_min_ns) : NAN;
+    s->itl_max_ms = sum->n_itl ? ms(sum->itl_max_ns) : NAN;
+    s->itl_mean_ms = sum->n_itl ? ms(sum->itl_ns) / (double)sum->n_itl : NAN;
+    s->itl_p50_supported = s->n_itl >= ib_stats_min_samples(50);
+    s->itl_p90_supported = s->n_itl >= ib_stats_min_samples(90);
+    s->itl_p95_supported = s->n_itl >= ib_stats_min_samples(95);
+    s->itl_p99_supported = s->n_itl >= ib_stats_min_samples(99);
+    s->decode_tok_s = s->tpot_ms > 0 ? n_seqs * 1000 / s->tpot_ms : NAN;
+    s->prefill_tok_s =
+        s->prefill_ms > 0 ? n_seqs * (double)cell->n_prompt_ids * 1000 / s->prefill_ms : NAN;
+    double step = cell->model.step_total ? (double)cell->model.step_total : NAN;
+    s->bytes_per_token = step / n_seqs;
+    s->read_gbps = s->tpot_ms > 0 ? step / (s->tpot_ms * 1e6) : NAN;
+}
+
+static bool same_ids(const ib_run_record *a, const ib_run_record *b) {
+    return a->n_tokens == b->n_tokens && a->n_seqs == b->n_seqs &&
+           memcmp(a->output_ids, b->output_ids,
+                  (size_t)(a->n_tokens * a->n_seqs) * sizeof *a->output_ids) == 0;
+}
+
+static bool all_ids_equal(const ib_cell *cell) {
+    const ib_run_record *first = NULL;
+    for (size_t i = 0; i < cell->n_runs; i++) {
+        const ib_run_record *r = &cell->runs[i];
+        if (r->cancelled || !r->output_ids)
+            continue;
+        if (first && !same_ids(first, r))
+            return false;
+        first = first ? first : r;
+    }
+    return true;
+}
+
+static void no_runs(ib_summary *s) {
+    s->ref_median_ms = s->ttft_ms = s->ttft_from_text_ms = s->prefill_ms = s->tpot_ms = NAN;
+    for (size_t i = 0; i < s->n_percentiles; i++)
+        s->ref_percentile_ms[i] = NAN;
+}
+
+static size_t longest_run(const ib_cell *cell) {
+    uint64_t longest = 0;
+    for (size_t i = 0; i < cell->n_runs; i++)
+        longest = cell->runs[i].n_tokens > longest ? cell->runs[i].n_tokens : longest;
+    return (size_t)longest;
+}
+
+ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percentiles,
+                       size_t n_percentiles, ib_error *err) {
+    bool complete = any_complete(cell);
+    const ib_run_record *first = ib_cell_first_measured(cell);
+    totals sum = {0};
+    *s = (ib_summary){.percentiles = percentiles ? percentiles : default_percentiles,
+                      .n_percentiles = percentiles ? n_percentiles : 5,
+                      .n_itl = SIZE_MAX};
+    if (s->n_percentiles > IB_SUMMARY_MAX_PERCENTILES)
+        return ib_fail(err, IB_E_USAGE, "%zu percentiles asked for; fix: ask for at most %d",
+                       s->n_percentiles, IB_SUMMARY_MAX_PERCENTILES);
+    size_t n_gaps = longest_run(cell);
+    double *gaps = calloc(n_gaps + 1, sizeof *gaps);
+    double *column = calloc(cell->n_runs + 1, sizeof *column);
+    double(*rows)[N_FIGURES] = calloc(cell->n_runs + 1, sizeof *rows);
+    if (!gaps || !column || !rows) {
+        free(gaps);
+        free(column);
+        free(rows);
+        return ib_fail_memory(err, n_gaps * sizeof *gaps, "the summary");
+    }
+    for (size_t i = 0; i < cell->n_runs; i++) {
+        const ib_run_record *r = &cell->runs[i];
+        if (!counts(r, complete))
+            continue;
+        one_run(r, gaps, rows[s->n_runs++]);
+        add_totals(&sum, r);
+        s->n_itl = r->n_tokens - 1 < s->n_itl ? (size_t)r->n_tokens - 1 : s->n_itl;
+    }
+    s->n_itl = s->n_runs ? s->n_itl : 0;
+    corrected(s, cell, (const double(*)[N_FIGURES])rows, column, &sum);
+    if (first)
+        as_reference(s, first, gaps);
+    else
+        no_runs(s);
+    for (size_t i = 0; i < cell->n_load; i++)
+        s->load_ms += ms(cell->load[i].ns);
+    s->ids_equal = all_ids_equal(cell);
+    ib_summary_judge(s, cell);
+    free(gaps);
+    free(column);
+    free(rows);
+    return IB_OK;
+}

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT
+ * Summary -> JSON. Names, units and formulas stand in the file itself, so that every figure can be
+ * computed again from the stamps by any program. */
+#include "record/summary_json.h"
+
+#include "record/fields.h"
+#include "stats/quantile.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static ib_status number(json_t *o, const char *key, double v, ib_error *err) {
+    return ib_fields_set(o, key, isfinite(v) ? json_real(v) : json_null(), err);
+}
+
+static ib_status count(json_t *o, const char *key, uint64_t v, ib_error *err) {
+    return ib_fields_set(o, key, json_integer((json_int_t)v), err);
+}
+
+static ib_status child(json_t *o, const char *key, json_t **out, ib_error *err) {
+    *out = json_object();
+    return ib_fields_set(o, key, *out, err);
+}
+
+static ib_status definitions(json_t *o, ib_error *err) {
+    static const char *const rows[][2] = {
+        {"quantile", IB_STATS_QUANTILE_NAME},
+        {"t", "stamps_ns of a measured run: t[0] the request, t[1..n] the tokens"},
+        {"several_runs", "median of the runs' figures; itl min, max, mean over all gaps"},
+        {"ttft_ms", "(t[1]-t[0])/1e6"},
+        {"ttft_from_text_ms", "(t[1]-t[0]+render_ns+tokenize_ns)/1e6"},
+        {"prefill_ms", "(prefill_done_ns-t[0])/1e6, or ttft_ms when it is null"},
+        {"tpot_ms", "(t[n]-t[1])/(n-1)/1e6"},
+        {"itl_ms", "(t[i]-t[i-1])/1e6 for i = 2..n"},
+        {"decode_tok_s", "n_seqs*1000/tpot_ms"},
+        {"prefill_tok_s", "n_seqs*n_prompt*1000/prefill_ms"},
+        {"e2e_tok_s", "n_seqs*n/((t[n]-t[0])/1e9)"},
+        {"bytes_per_token", "model.step_bytes.total/n_seqs"},
+        {"read_gbps", "model.step_bytes.total/(tpot_ms*1e6)"},
+        {"interval_95", "order statistics of the runs, distribution-free, for the median"},
+        {"reference", "first measured run, all n gaps, as the reference script computes"},
+    };
+    json_t *d;
+    IB_TRY(child(o, "definitions", &d, err));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        IB_TRY(ib_fields_set(d, rows[i][0], json_string(rows[i][1]), err));
+    return IB_OK;
+}
+
+/* A percentile that the number of samples does not support is null, and named. */
+static ib_status quantile(json_t *itl, json_t *few, const char *key, double v, bool supported,
+                          ib_error *err) {
+    if (!supported && json_array_append_new(few, json_string(key)) != 0)
+        return ib_fail_memory(err, 0, "the record's JSON");
+    return number(itl, key, supported ? v : NAN, err);
+}
+
+static ib_status itl_json(const ib_summary *s, json_t *o, ib_error *err) {
+    json_t *itl, *few = json_array();
+    IB_TRY(ib_fields_set(o, "itl_ms", (itl = json_object()), err));
+    IB_TRY(ib_fields_set(itl, "too_few_samples_for", few, err));
+    IB_TRY(count(itl, "n", s->n_itl, err));
+    IB_TRY(number(itl, "min", s->itl_min_ms, err));
+    IB_TRY(quantile(itl, few, "p50", s->itl_p50_ms, s->itl_p50_supported, err));
+    IB_TRY(quantile(itl, few, "p90", s->itl_p90_ms, s->itl_p90_supported, err));
+    IB_TRY(quantile(itl, few, "p95", s->itl_p95_ms, s->itl_p95_supported, err));
+    IB_TRY(quantile(itl, few, "p99", s->itl_p99_ms, s->itl_p99_supported, err));
+    IB_TRY(number(itl, "max", s->itl_max_ms, err));
+    return number(itl, "mean", s->itl_mean_ms, err);
+}
+
+static ib_status interval(json_t *o, const char *key, ib_interval v, ib_error *err) {
+    if (!isfinite(v.low) || !isfinite(v.high))
+        return ib_fields_set(o, key, json_null(), err);
+    return ib_fields_set(o, key, json_pack("[ff]", v.low, v.high), err);
+}
+
+static ib_status intervals(const ib_summary *s, json_t *o, ib_error *err) {
+    json_t *all;
+    IB_TRY(child(o, "interval_95", &all, err));
+    IB_TRY(interval(all, "ttft_ms", s->ttft_interval, err));
+    IB_TRY(interval(all, "tpot_ms", s->tpot_interval, err));
+    return ib_fields_set(
+        all, "why_none",
+        isfinite(s->ttft_interval.low) ? json_null() : json_string("fewer than 6 runs"), err);
+}
+
+static ib_status reference(const ib_summary *s, json_t *o, ib_error *err) {
+    json_t *ref, *percentiles;
+    char key[32];
+    IB_TRY(child(o, "reference", &ref, err));
+    IB_TRY(count(ref, "n", s->n_gaps, err));
+    IB_TRY(number(ref, "median_ms", s->ref_median_ms, err));
+    IB_TRY(child(ref, "percentiles_ms", &percentiles, err));
+    for (size_t i = 0; i < s->n_percentiles; i++) {
+        double q = s->percentiles[i];
+        if (q == floor(q))
+            (void)ib_stats_fixed(q, 0, key, sizeof key);
+        else
+            (void)ib_stats_repr(q, key);
+        IB_TRY(number(percentiles, key, s->ref_percentile_ms[i], err));
+    }
+    return IB_OK;
+}
+
+static ib_status verdict(const ib_summary *s, json_t *o, ib_error *err) {
+    json_t *v, *reasons = json_array();
+    IB_TRY(ib_fields_set(o, "verdict", (v = json_object()), err));
+    IB_TRY(ib_fields_set(v, "state", json_string(s->verdict), err));
+    IB_TRY(ib_fields_set(v, "reasons", reasons, err));
+    for (size_t i = 0; i < s->n_reasons; i++)
+        if (json_array_append_new(reasons, json_string(s->reasons[i])) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+    return IB_OK;
+}
+
+ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
+    ib_summary s;
+    json_t *memory;
+    IB_TRY(ib_summarise(&s, cell, NULL, 0, err));
+    const ib_run_record *first = ib_cell_first_measured(cell);
+    IB_TRY(count(o, "n_runs", s.n_runs, err));
+    IB_TRY(count(o, "n_tokens", first ? first->n_tokens : 0, err));
+    IB_TRY(count(o, "n_seqs", first ? first->n_seqs : 0, err));
+    IB_TRY(count(o, "n_prompt", cell->n_prompt_ids, err));
+    IB_TRY(number(o, "ttft_ms", s.ttft_ms, err));
+    IB_TRY(number(o, "ttft_from_text_ms", s.ttft_from_text_ms, err));
+    IB_TRY(number(o, "prefill_ms", s.prefill_ms, err));
+    IB_TRY(number(o, "tpot_ms", s.tpot_ms, err));
+    IB_TRY(itl_json(&s, o, err));
+    IB_TRY(number(o, "decode_tok_s", s.decode_tok_s, err));
+    IB_TRY(number(o, "prefill_tok_s", s.prefill_tok_s, err));
+    IB_TRY(number(o, "e2e_tok_s", s.e2e_tok_s, err));
+    IB_TRY(number(o, "load_ms", s.load_ms, err));
+    IB_TRY(number(o, "bytes_per_token", s.bytes_per_token, err));
+    IB_TRY(number(o, "read_gbps", s.read_gbps, err));
+    IB_TRY(number(o, "mbu", NAN, err)); /* needs a probe of the machine's bandwidth */
+    IB_TRY(number(o, "mfu", NAN, err)); /* needs a probe of its arithmetic */
+    IB_TRY(child(o, "memory", &memory, err));
+    IB_TRY(ib_fields_write(&ib_fields_memory, &cell->memory, memory, err));
+    IB_TRY(intervals(&s, o, err));
+    IB_TRY(reference(&s, o, err));
+    IB_TRY(ib_fields_set(o, "ids_equal", json_boolean(s.ids_equal), err));
+    IB_TRY(verdict(&s, o, err));
+    return definitions(o, err);
+}

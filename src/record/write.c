@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT
+ * Record -> JSON (docs/record.schema.json). Everything that ib_record_from_json needs is written
+ * raw; what can be computed (hash of the prompt, summary, first_run) stands beside it for readers
+ * and is computed again when a report is made. */
+#include "record/fields.h"
+#include "record/summary_json.h"
+
+#include <string.h>
+
+static ib_status ids_json(json_t *object, const char *key, const uint32_t *ids, uint64_t n,
+                          ib_error *err) {
+    json_t *a = json_array();
+    IB_TRY(ib_fields_set(object, key, a, err));
+    for (uint64_t i = 0; i < n; i++)
+        if (json_array_append_new(a, json_integer((json_int_t)ids[i])) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+    return IB_OK;
+}
+
+static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_error *err) {
+    json_t *stamps = json_array();
+    IB_TRY(ib_fields_write(&ib_fields_run, r, o, err));
+    IB_TRY(ib_fields_set(o, "first_run", json_boolean(first), err));
+    IB_TRY(ib_fields_set(o, "stamps_ns", stamps, err));
+    for (uint64_t i = 0; r->stamps_ns && i <= r->n_tokens; i++)
+        if (json_array_append_new(stamps, json_integer((json_int_t)r->stamps_ns[i])) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+    IB_TRY(ids_json(o, "output_ids", r->output_ids, r->n_tokens * r->n_seqs, err));
+    return ib_fields_set_text(o, "ids_sha256", r->ids_sha256, strlen(r->ids_sha256), err);
+}
+
+static ib_status model_json(const ib_model_record *m, json_t *o, ib_error *err) {
+    json_t *formats = json_object(), *step = json_object();
+    IB_TRY(ib_fields_write(&ib_fields_model, m, o, err));
+    IB_TRY(ib_fields_set(o, "bytes_by_format", formats, err));
+    for (size_t i = 0; i < m->n_formats; i++)
+        IB_TRY(ib_fields_set(formats, m->formats[i].type,
+                             json_integer((json_int_t)m->formats[i].bytes), err));
+    IB_TRY(ib_fields_set(o, "step_bytes", step, err));
+    return ib_fields_write(&ib_fields_step, m, step, err);
+}
+
+static ib_status load_json(const ib_cell *c, json_t *o, ib_error *err) {
+    for (size_t i = 0; i < c->n_load; i++)
+        IB_TRY(ib_fields_set(o, c->load[i].name, json_integer((json_int_t)c->load[i].ns), err));
+    return IB_OK;
+}
+
+static ib_status prompt_json(const ib_cell *c, json_t *o, ib_error *err) {
+    char hash[65];
+    ib_ids_sha256(c->prompt_ids, (size_t)c->n_prompt_ids, hash);
+    IB_TRY(ids_json(o, "prompt_ids", c->prompt_ids, c->n_prompt_ids, err));
+    IB_TRY(ib_fields_set_text(o, "prompt_ids_sha256", hash, strlen(hash), err));
+    IB_TRY(ib_fields_set_text(o, "template_sha256",
+                              c->template_sha256[0] ? c->template_sha256 : NULL,
+                              strlen(c->template_sha256), err));
+    IB_TRY(
+        ib_fields_set(o, "n_special_in_text", json_integer((json_int_t)c->n_special_in_text), err));
+    IB_TRY(ib_fields_set_text(o, "prompt_text", c->prompt_text, c->n_prompt_text, err));
+    return ib_fields_set_text(o, "output_text", c->output_text, c->n_output_text, err);
+}
+
+static ib_status runs_json(const ib_cell *c, json_t *cell, ib_error *err) {
+    json_t *runs = json_array();
+    IB_TRY(ib_fields_set(cell, "runs", runs, err));
+    for (size_t i = 0; i < c->n_runs; i++) {
+        json_t *run = json_object();
+        if (!run || json_array_append_new(runs, run) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+        IB_TRY(run_json(&c->runs[i], i == 0, run, err));
+    }
+    return IB_OK;
+}
+
+/* object[key] = {} and a borrowed pointer to it. */
+static ib_status child(json_t *object, const char *key, json_t **out, ib_error *err) {
+    *out = json_object();
+    return ib_fields_set(object, key, *out, err);
+}
+
+static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
+    json_t *part;
+    IB_TRY(child(o, "asked", &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_asked, &c->asked, part, err));
+    IB_TRY(child(o, "resolved", &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_resolved, &c->resolved, part, err));
+    IB_TRY(child(o, "model", &part, err));
+    IB_TRY(model_json(&c->model, part, err));
+    IB_TRY(ib_fields_set(o, "generation",
+                         c->generation ? json_deep_copy(c->generation) : json_null(), err));
+    IB_TRY(child(o, "memory", &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_memory, &c->memory, part, err));
+    IB_TRY(child(o, "load_ns", &part, err));
+    IB_TRY(load_json(c, part, err));
+    IB_TRY(ib_fields_set(
+        o, "clock_cost_ns",
+        c->clock_cost_ns ? json_integer((json_int_t)c->clock_cost_ns) : json_null(), err));
+    IB_TRY(prompt_json(c, o, err));
+    IB_TRY(runs_json(c, o, err));
+    IB_TRY(child(o, "summary", &part, err));
+    return ib_summary_to_json(c, part, err);
+}
+
+static ib_status head_json(const ib_record *r, json_t *o, ib_error *err) {
+    json_t *tool;
+    IB_TRY(ib_fields_set(o, "schema_version", json_string(IB_SCHEMA_VERSION), err));
+    IB_TRY(child(o, "tool", &tool, err));
+    IB_TRY(ib_fields_set(tool, "name", json_string("inferbench"), err));
+    const char *version = r->tool_version, *commit = r->tool_commit, *compiler = r->compiler;
+    IB_TRY(ib_fields_set_text(tool, "version", version, version ? strlen(version) : 0, err));
+    IB_TRY(ib_fields_set_text(tool, "commit", commit, commit ? strlen(commit) : 0, err));
+    IB_TRY(ib_fields_set_text(tool, "compiler", compiler, compiler ? strlen(compiler) : 0, err));
+    const char *command = r->command, *start = r->started_utc;
+    IB_TRY(ib_fields_set_text(o, "command", command, command ? strlen(command) : 0, err));
+    return ib_fields_set_text(o, "started_utc", start, start ? strlen(start) : 0, err);
+}
+
+/* With one cell the top level repeats what it asked for, what ran and its summary; else null. */
+static ib_status top_json(json_t *o, const json_t *environment, json_t *cells, ib_error *err) {
+    static const char *const repeated[] = {"asked", "resolved", "model", "summary"};
+    const json_t *only = json_array_size(cells) == 1 ? json_array_get(cells, 0) : NULL;
+    for (size_t i = 0; i < 4; i++) {
+        json_t *value = only ? json_deep_copy(json_object_get(only, repeated[i])) : json_null();
+        if (i == 2)
+            IB_TRY(ib_fields_set(o, "environment",
+                                 environment ? json_deep_copy(environment) : json_object(), err));
+        IB_TRY(ib_fields_set(o, repeated[i], value, err));
+        if (i == 2)
+            IB_TRY(ib_fields_set(o, "cells", json_incref(cells), err));
+    }
+    return IB_OK;
+}
+
+static ib_status record_json(const ib_record *r, size_t begin, size_t end, json_t **out,
+                             ib_error *err) {
+    json_t *o = json_object(), *cells = json_array();
+    ib_status st = o && cells ? head_json(r, o, err) : ib_fail_memory(err, 0, "the record's JSON");
+    for (size_t i = begin; i < end && st == IB_OK; i++) {
+        json_t *cell = json_object();
+        if (!cell || json_array_append_new(cells, cell) != 0)
+            st = ib_fail_memory(err, 0, "the record's JSON");
+        else
+            st = cell_json(&r->cells[i], cell, err);
+    }
+    if (st == IB_OK)
+        st = top_json(o, r->environment, cells, err);
+    json_decref(cells);
+    if (st != IB_OK) {
+        json_decref(o);
+        o = NULL;
+    }
+    *out = o;
+    return st;
+}
+
+ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) {
+    return record_json(r, 0, r->n_cells, out, err);
+}
+
+ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out, ib_error *err) {
+    return record_json(r, cell, cell + 1, out, err);
+}
