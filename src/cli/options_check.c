@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT
+ * What the option table cannot say: which options exclude each other, which a command needs, and
+ * values that only this version refuses. */
+#include "cli/options.h"
+
+#include "report/report.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static ib_status conflict(ib_error *err, const char *a, const char *b) {
+    return ib_fail(err, IB_E_USAGE,
+                   "options that exclude each other in the command line: --%s and --%s; fix: give "
+                   "one of them",
+                   a, b);
+}
+
+static ib_status check_prompt(const ib_options *o, ib_error *err) {
+    const struct {
+        const char *name;
+        bool given;
+    } sources[] = {{"prompt", o->prompt},
+                   {"prompt-file", o->prompt_file},
+                   {"messages", o->messages},
+                   {"token-ids", o->token_ids.given},
+                   {"input-len", o->input_len}};
+    enum { N = sizeof sources / sizeof sources[0] };
+    for (size_t i = 0; i < N; i++)
+        for (size_t j = i + 1; j < N; j++)
+            if (sources[i].given && sources[j].given)
+                return conflict(err, sources[i].name, sources[j].name);
+    for (size_t i = 2; i < N; i++) {
+        if (sources[i].given && o->system_prompt)
+            return conflict(err, "system-prompt", sources[i].name);
+        if (sources[i].given && o->no_chat_template)
+            return conflict(err, "no-chat-template", sources[i].name);
+    }
+    if (o->ignore_eos && o->eos_token_id.given && o->eos_token_id.n)
+        return conflict(err, "ignore-eos", "eos-token-id");
+    if (o->text && o->ids.given)
+        return conflict(err, "text", "ids");
+    return IB_OK;
+}
+
+static bool device_is_word(const char *d) {
+    if (strcmp(d, "auto") == 0 || strcmp(d, "cpu") == 0 || strcmp(d, "xpu:cpu") == 0)
+        return true;
+    if (strncmp(d, "cuda", 4) != 0 && strncmp(d, "xpu", 3) != 0)
+        return false;
+    const char *tail = d + (d[0] == 'c' ? 4 : 3);
+    size_t digits = tail[0] == ':' ? strspn(tail + 1, "0123456789") : 0;
+    return !*tail || (digits >= 1 && digits <= 3 && !tail[1 + digits]);
+}
+
+static ib_status check_device(const ib_options *o, ib_error *err) {
+    const ib_option *row = ib_option_find(IB_COMMAND_RUN, IB_STR("device"));
+    if (!o->device || device_is_word(o->device))
+        return IB_OK;
+    if (strchr(o->device, ','))
+        return ib_option_refuse_value(err, row, o->device);
+    return ib_option_bad_value(err, row, o->device,
+                               "auto, cpu, cuda, cuda:N, xpu, xpu:N or xpu:cpu");
+}
+
+static ib_status check_format(const ib_options *o, ib_error *err) {
+    static const char *const later[] = {"jsonl",       "csv",  "markdown", "html",
+                                        "llama-bench", "vllm", "hyperfine"};
+    const ib_option *row = ib_option_find(IB_COMMAND_RUN, IB_STR("format"));
+    char allowed[160] = "one of";
+    if (!o->format || !(o->command->id == IB_COMMAND_RUN || o->command->id == IB_COMMAND_REPORT) ||
+        ib_report_find(o->format))
+        return IB_OK;
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
+        if (strcmp(later[i], o->format) == 0)
+            return ib_option_refuse_value(err, row, o->format);
+    for (size_t i = 0, n = strlen(allowed); i < ib_report_n_formats() && n < sizeof allowed; i++)
+        n += (size_t)snprintf(allowed + n, sizeof allowed - n, " %s", ib_report_format_at(i)->name);
+    return ib_option_bad_value(err, row, o->format, allowed);
+}
+
+static ib_status check_values(const ib_options *o, ib_error *err) {
+    const ib_option *depth = ib_option_find(IB_COMMAND_RUN, IB_STR("depth"));
+    const ib_option *processes = ib_option_find(IB_COMMAND_RUN, IB_STR("processes"));
+    const ib_option *blocksize = ib_option_find(IB_COMMAND_QUANTIZE, IB_STR("blocksize"));
+    char value[24];
+    if (o->depth) {
+        (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->depth);
+        return ib_option_refuse_value(err, depth, value);
+    }
+    if (o->processes > 1) {
+        (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->processes);
+        return ib_option_refuse_value(err, processes, value);
+    }
+    if (o->blocksize & (o->blocksize - 1)) {
+        (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->blocksize);
+        return ib_option_bad_value(err, blocksize, value,
+                                   "32, 64, 128, 256, 512, 1024, 2048 or 4096");
+    }
+    if (o->command->id == IB_COMMAND_RUN && o->dtype && o->compute &&
+        strcmp(o->dtype, "float32") == 0 && strcmp(o->compute, "int8") == 0)
+        return conflict(err, "dtype float32", "compute int8");
+    return IB_OK;
+}
+
+static ib_status missing(ib_error *err, const ib_command *c, const char *what) {
+    return ib_fail(err, IB_E_USAGE,
+                   "nothing given for %s in the command line: %s; fix: see 'inferbench %s --help'",
+                   what, c->name, c->name);
+}
+
+static ib_status check_required(ib_options *o, ib_error *err) {
+    const ib_command *c = o->command;
+    if (o->n_args < c->min_args)
+        return missing(err, c, c->args);
+    switch (c->id) {
+    case IB_COMMAND_RUN:
+        if (!o->model_id)
+            o->model_id = ib_default_model;
+        break;
+    case IB_COMMAND_INSPECT:
+        if (o->n_args && o->model_id)
+            return conflict(err, "model-id", "MODEL");
+        if (o->n_args)
+            o->model_id = o->args[0];
+        if (!o->model_id)
+            return missing(err, c, "MODEL");
+        break;
+    case IB_COMMAND_TOKENIZE:
+        if (!o->model_id)
+            return missing(err, c, "--model-id");
+        break;
+    case IB_COMMAND_RENDER:
+        if (!o->model_id && !o->template_file)
+            return missing(err, c, "--model-id or --template");
+        break;
+    case IB_COMMAND_LOGITS:
+        if (!o->model_id || !o->token_ids.given || !o->output)
+            return missing(err, c,
+                           !o->model_id          ? "--model-id"
+                           : !o->token_ids.given ? "--token-ids"
+                                                 : "--output");
+        break;
+    case IB_COMMAND_QUANTIZE:
+        if (!o->quant)
+            return missing(err, c, "--quant");
+        break;
+    default:
+        break;
+    }
+    if (o->model_id && !*o->model_id)
+        return ib_fail(err, IB_E_INPUT,
+                       "cannot open the model in --model-id: '' (empty); fix: give a folder, a "
+                       ".gguf file or a hub id");
+    return IB_OK;
+}
+
+ib_status ib_options_check(ib_options *o, ib_error *err) {
+    IB_TRY(check_prompt(o, err));
+    IB_TRY(check_device(o, err));
+    IB_TRY(check_format(o, err));
+    IB_TRY(check_values(o, err));
+    return check_required(o, err);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ * Every command and every option of the program: the one place where they are described. */
+#include "cli/options.h"
+
+#define BIT(id) (1u << IB_COMMAND_##id)
+#define RUN BIT(RUN)
+#define MODEL_COMMANDS                                                                             \
+    (BIT(RUN) | BIT(LOGITS) | BIT(TOKENIZE) | BIT(RENDER) | BIT(INSPECT) | BIT(QUANTIZE))
+#define COMPUTING (BIT(RUN) | BIT(LOGITS))
+#define REPORTING (BIT(RUN) | BIT(REPORT))
+#define LISTING (BIT(INSPECT) | BIT(DEVICES))
+#define ALL (MODEL_COMMANDS | BIT(REPORT) | BIT(DEVICES))
+
+#define FIELD(name) offsetof(ib_options, name)
+#define MOST_TOKENS 1000000
+
+const char ib_default_model[] = "unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit";
+
+const ib_command ib_commands[IB_COMMAND_COUNT] = {
+    {IB_COMMAND_RUN, "run", "", "measure the generation of tokens (the default command)", 0, 0,
+     false, false},
+    {IB_COMMAND_REPORT, "report", "FILE", "render a saved record again", 1, 1, false, false},
+    {IB_COMMAND_INSPECT, "inspect", "MODEL",
+     "show configuration, tensors, formats, parameters, bytes per token and memory need", 0, 1,
+     false, false},
+    {IB_COMMAND_TOKENIZE, "tokenize", "", "text to token ids and back, as JSON lines", 0, 0, false,
+     false},
+    {IB_COMMAND_RENDER, "render", "", "messages to prompt text by a chat template, as JSON lines",
+     0, 0, false, false},
+    {IB_COMMAND_LOGITS, "logits", "", "teacher-forced logits of given token ids as a NumPy file", 0,
+     0, false, false},
+    {IB_COMMAND_QUANTIZE, "quantize", "SRC DST",
+     "write a bitsandbytes 4-bit model folder from safetensors or GGUF", 2, 2, false, false},
+    {IB_COMMAND_DEVICES, "devices", "", "list the devices that a model can run on", 0, 0, false,
+     false},
+    {IB_COMMAND_HELP, "help", "[COMMAND]", "show help", 0, 1, false, false},
+    {IB_COMMAND_MAN, "man", "", "print the manual page (roff)", 0, 0, true, false},
+    {IB_COMMAND_COMPLETION, "completion", "", "print a completion script for bash", 0, 0, true,
+     false},
+    {IB_COMMAND_COMPARE, "compare", "", "compare two settings", 0, 2, true, true},
+    {IB_COMMAND_DOWNLOAD, "download", "", "fetch a model", 0, 2, true, true},
+    {IB_COMMAND_VERIFY, "verify", "", "check a cached model", 0, 2, true, true},
+};
+
+static const ib_choice attn_choices[] = {{"eager", NULL, false},
+                                         {"sdpa", NULL, false},
+                                         {"flash_attention", "flash_attention_2", false},
+                                         {NULL, NULL, false}};
+static const ib_choice dtype_choices[] = {{"auto", NULL, false},
+                                          {"float32", "fp32", false},
+                                          {"bfloat16", "bf16", false},
+                                          {"float16", "fp16", false},
+                                          {NULL, NULL, false}};
+static const ib_choice compute_choices[] = {
+    {"auto", NULL, false}, {"float32", NULL, false}, {"int8", NULL, false}, {NULL, NULL, false}};
+static const ib_choice run_quant_choices[] = {
+    {"none", NULL, false}, {"bf16", NULL, true},   {"fp16", NULL, true}, {"fp32", NULL, true},
+    {"nf4", NULL, true},   {"nf4-dq", NULL, true}, {"fp4", NULL, true},  {"fp4-dq", NULL, true},
+    {"int8", NULL, true},  {"q4_0", NULL, true},   {"q4_k", NULL, true}, {"q8_0", NULL, true},
+    {NULL, NULL, false}};
+static const ib_choice quantize_choices[] = {{"nf4", NULL, false},    {"fp4", NULL, false},
+                                             {"nf4-dq", NULL, false}, {"fp4-dq", NULL, false},
+                                             {"int8", NULL, true},    {NULL, NULL, false}};
+static const ib_choice tier_choices[] = {
+    {"scalar", NULL, false}, {"avx2", NULL, false}, {"avx512", NULL, false}, {NULL, NULL, false}};
+static const ib_choice form_choices[] = {
+    {"text", NULL, false}, {"json", NULL, false}, {NULL, NULL, false}};
+static const ib_choice level_choices[] = {{"error", NULL, false},
+                                          {"warn", NULL, false},
+                                          {"info", NULL, false},
+                                          {"debug", NULL, false},
+                                          {NULL, NULL, false}};
+
+/* Short forms of the initialisers below; unnamed members are zero. */
+#define ROW(n, a, v, c) .name = (n), .aliases = (a), .value = (v), .commands = (c)
+#define FLAG(f) .kind = IB_OPTION_FLAG, .offset = FIELD(f), .fallback = ""
+#define TEXT(f, d) .kind = IB_OPTION_TEXT, .offset = FIELD(f), .fallback = (d)
+#define COUNT(f, lo, hi, d)                                                                        \
+    .kind = IB_OPTION_COUNT, .offset = FIELD(f), .min = (lo), .max = (hi), .fallback = (d)
+#define CHOICE(f, c, d)                                                                            \
+    .kind = IB_OPTION_CHOICE, .offset = FIELD(f), .choices = (c), .fallback = (d)
+#define IDS(f, most, d) .kind = IB_OPTION_IDS, .offset = FIELD(f), .max = (most), .fallback = (d)
+#define LATER .kind = IB_OPTION_LATER, .fallback = "", .group = "Later"
+
+const ib_option ib_option_rows[] = {
+    {ROW("model-id", "m", "MODEL", MODEL_COMMANDS & ~BIT(QUANTIZE)), TEXT(model_id, ""),
+     .group = "Model",
+     .help = "model folder, .gguf file, or the id of a model in the local Hugging Face cache; run "
+             "without it measures unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit"},
+    {ROW("revision", "", "REV", MODEL_COMMANDS), TEXT(revision, "main"), .group = "Model",
+     .help = "branch, tag or commit of a hub id"},
+    {ROW("cache-dir", "", "DIR", MODEL_COMMANDS), TEXT(cache_dir, ""), .group = "Model",
+     .help = "hub cache to look in, before HF_HUB_CACHE and HF_HOME"},
+    {ROW("offline", "", NULL, MODEL_COMMANDS), FLAG(offline), .group = "Model",
+     .help = "never use the network (this version has no download yet)"},
+
+    {ROW("device", "", "DEVICE", COMPUTING), TEXT(device, "auto"), .group = "Computation",
+     .help = "auto, cpu, cuda[:N], xpu[:N] or xpu:cpu; auto takes an Intel GPU as xpu, else cuda, "
+             "else cpu; a device that is named and absent is an error"},
+    {ROW("attn", "", "KIND", COMPUTING), CHOICE(attn, attn_choices, "eager"), .grid = true,
+     .group = "Computation", .help = "implementation of attention"},
+    {ROW("dtype", "", "TYPE", COMPUTING), CHOICE(dtype, dtype_choices, "auto"), .grid = true,
+     .group = "Computation",
+     .help = "activations, KV cache and head; float32 implies --compute float32 and overrides the "
+             "compute dtype of the checkpoint"},
+    {ROW("compute", "", "KIND", COMPUTING), CHOICE(compute, compute_choices, "auto"),
+     .group = "Computation",
+     .help = "arithmetic of the matrix products; auto may use any whose error is below that of "
+             "the reference in bfloat16"},
+    {ROW("quant", "", "TYPE", RUN), CHOICE(quant, run_quant_choices, "none"), .grid = true,
+     .group = "Computation", .help = "quantize on load (quantize writes a quantized folder)"},
+    {ROW("threads", "t", "N", COMPUTING | BIT(QUANTIZE)), COUNT(threads, 1, 1024, "automatic"),
+     .grid = true, .group = "Computation",
+     .help = "threads of the CPU backend; automatic: the physical cores allowed to the process"},
+    {ROW("cpu-tier", "", "TIER", COMPUTING), CHOICE(cpu_tier, tier_choices, "best"),
+     .group = "Computation", .help = "instructions that the CPU backend may use at most"},
+
+    {ROW("max-new-tokens", "n output-len osl", "N", RUN),
+     COUNT(max_new_tokens, 1, MOST_TOKENS, "256"), .grid = true, .group = "Generation",
+     .help = "tokens to generate"},
+    {ROW("input-len", "p isl", "N", RUN), COUNT(input_len, 1, MOST_TOKENS, ""), .grid = true,
+     .group = "Generation",
+     .help = "a prompt of N random token ids in place of text; end ids are ignored then, and none "
+             "is forced"},
+    {ROW("depth", "d", "N", RUN), COUNT(depth, 0, MOST_TOKENS, "0"), .grid = true,
+     .group = "Generation", .help = "context before the timed part (only 0 in this version)"},
+    {ROW("batch", "b batch-size", "N", RUN), COUNT(batch, 1, 4096, "1"), .grid = true,
+     .group = "Generation",
+     .help = "independent sequences at a time; with more than one, end ids are ignored"},
+    {ROW("eos-token-id", "", "IDS", RUN), IDS(eos_token_id, 16, "1"), .group = "Generation",
+     .help = "ids that end the generation, or none; 1 as the reference has it"},
+    {ROW("forced-eos-token-id", "", "ID", RUN), IDS(forced_eos_token_id, 1, "1"),
+     .group = "Generation", .help = "id put at the last position, or none"},
+    {ROW("ignore-eos", "", NULL, RUN), FLAG(ignore_eos), .group = "Generation",
+     .help = "no id ends the generation and none is forced"},
+    {ROW("seed", "", "N", RUN), COUNT(seed, 0, UINT64_MAX, "0"), .group = "Generation",
+     .help = "seed of the random token ids"},
+
+    {ROW("system-prompt", "", "TEXT", RUN), TEXT(system_prompt, "the reference's"),
+     .group = "Prompt", .help = "system message; an empty text means none"},
+    {ROW("prompt", "", "TEXT", RUN), TEXT(prompt, "the reference's"), .group = "Prompt",
+     .help = "user message"},
+    {ROW("prompt-file", "", "FILE", RUN), TEXT(prompt_file, ""), .group = "Prompt",
+     .help = "read the user message from FILE, every byte of it"},
+    {ROW("messages", "", "FILE", RUN), TEXT(messages, ""), .group = "Prompt",
+     .help = "JSON file with a list of messages for the chat template"},
+    {ROW("token-ids", "", "IDS", COMPUTING), IDS(token_ids, MOST_TOKENS, ""), .group = "Prompt",
+     .help = "the prompt as comma-separated token ids"},
+    {ROW("no-chat-template", "", NULL, RUN), FLAG(no_chat_template), .group = "Prompt",
+     .help = "encode the prompt as plain text"},
+    {ROW("no-parse-special", "", NULL, RUN | BIT(TOKENIZE)), FLAG(no_parse_special),
+     .group = "Prompt", .help = "special tokens in the text are plain text"},
+
+    {ROW("repetitions", "r num-iters", "N", RUN), COUNT(repetitions, 1, 10000, "1"),
+     .group = "Measurement", .help = "measured runs"},
+    {ROW("warmup", "num-iters-warmup", "N", RUN), COUNT(warmup, 0, 10000, "0"),
+     .group = "Measurement", .help = "runs before them that are kept apart"},
+    {ROW("processes", "", "N", RUN), COUNT(processes, 1, 1000, "1"), .group = "Measurement",
+     .help = "processes to spread the runs over (only 1 in this version)"},
+    {ROW("strict", "", NULL, RUN), FLAG(strict), .group = "Measurement",
+     .help = "exit with 10 when the measurement is noisy, not only when it is invalid"},
+
+    {ROW("text", "", "TEXT", BIT(TOKENIZE)), TEXT(text, ""), .group = "Input",
+     .help = "encode this text and print its ids, in place of JSON lines"},
+    {ROW("ids", "", "IDS", BIT(TOKENIZE)), IDS(ids, MOST_TOKENS, ""), .group = "Input",
+     .help = "decode these comma-separated ids and print the text"},
+    {ROW("no-special-tokens", "", NULL, BIT(TOKENIZE)), FLAG(no_special_tokens), .group = "Input",
+     .help = "with --text: leave out the ids that the tokenizer puts around a text"},
+    {ROW("skip-special-tokens", "", NULL, BIT(TOKENIZE)), FLAG(skip_special_tokens),
+     .group = "Input", .help = "with --ids: leave special tokens out of the text"},
+    {ROW("template", "", "FILE", BIT(RENDER)), TEXT(template_file, ""), .group = "Input",
+     .help = "a Jinja chat template, in place of the model's"},
+    {ROW("n-ctx", "", "N", BIT(INSPECT)), COUNT(n_ctx, 1, 1u << 30, "the model's limit"),
+     .group = "Input", .help = "positions to count the KV cache for"},
+    {ROW("quant", "", "TYPE", BIT(QUANTIZE)), CHOICE(quant, quantize_choices, ""),
+     .group = "Quantization", .help = "4-bit format; -dq: scales quantized too"},
+    {ROW("double-quant", "", NULL, BIT(QUANTIZE)), FLAG(double_quant), .group = "Quantization",
+     .help = "quantize the scales too"},
+    {ROW("blocksize", "", "N", BIT(QUANTIZE)), COUNT(blocksize, 32, 4096, "64"),
+     .group = "Quantization", .help = "elements per scale: 32 64 128 256 512 1024 2048 4096"},
+    {ROW("dtype", "", "TYPE", BIT(QUANTIZE)), CHOICE(dtype, dtype_choices, "auto"),
+     .group = "Quantization",
+     .help = "type of what stays unquantized, and what values are rounded to before they are "
+             "quantized; auto: the source's own, bfloat16 for GGUF"},
+
+    {ROW("format", "", "FORMAT", REPORTING), TEXT(format, "text"), .group = "Output",
+     .help = "form of the report; with --output it is the form of FILE (json unless given), and "
+             "standard output shows the text"},
+    {ROW("format", "", "FORMAT", LISTING), CHOICE(format, form_choices, "text"), .group = "Output",
+     .help = "form of the listing"},
+    {ROW("output", "o", "FILE", REPORTING | BIT(LOGITS)), TEXT(output, ""), .group = "Output",
+     .help = "write to FILE, which appears whole or not at all; refused before the run when FILE "
+             "exists or its folder cannot be written"},
+    {ROW("force", "", NULL, REPORTING | BIT(LOGITS)), FLAG(force), .group = "Output",
+     .help = "replace FILE if it is a regular file; never a link, a folder or an input"},
+    {ROW("percentiles", "metric-percentiles", "LIST", REPORTING), .kind = IB_OPTION_PERCENT,
+     .offset = FIELD(percentiles), .fallback = "10,25,50,75,90", .group = "Output",
+     .help = "percentiles of the latencies, 0 to 100, at most 16"},
+    {ROW("print-median", "", NULL, REPORTING), FLAG(print_median), .group = "Output",
+     .help = "the median line of the reference (always part of the text report)"},
+    {ROW("quiet", "", NULL, ALL), FLAG(quiet), .group = "Output",
+     .help = "no live lines and no log below errors; with --output nothing on standard output"},
+    {ROW("log-level", "", "LEVEL", ALL), CHOICE(log_level, level_choices, "info"),
+     .group = "Output", .help = "how much is told on standard error"},
+    {ROW("errors", "", "FORM", ALL), CHOICE(errors, form_choices, "text"), .group = "Output",
+     .help = "form of the error line on standard error"},
+    {ROW("help", "h", NULL, ALL), FLAG(help), .group = "Output", .help = "show this help"},
+    {ROW("version", "V", NULL, ALL), FLAG(version), .group = "Output", .help = "show the version"},
+
+    {ROW("token", "", "TOKEN", MODEL_COMMANDS), LATER, .help = "access token of the hub"},
+    {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
+    {ROW("roofline", "", NULL, RUN), LATER, .help = "compare with what the memory can deliver"},
+    {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
+    {ROW("peak-gbps", "", "N", RUN), LATER, .help = "memory bandwidth to compare with"},
+    {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},
+    {ROW("max-time", "", "SECONDS", RUN), LATER, .help = "stop repeating after this time"},
+    {ROW("resume", "", NULL, RUN), LATER, .help = "go on with an interrupted grid"},
+    {ROW("dry-run", "", NULL, RUN), LATER, .help = "show what would be run"},
+    {ROW("print-config", "", NULL, RUN), LATER, .help = "show the settings in force"},
+    {ROW("load-mode", "", "MODE", RUN), LATER, .help = "how weights are read"},
+};
+
+const size_t ib_option_n_rows = sizeof ib_option_rows / sizeof ib_option_rows[0];
+_Static_assert(sizeof ib_option_rows / sizeof ib_option_rows[0] <= IB_OPTIONS_MAX_ROWS,
+               "raise IB_OPTIONS_MAX_ROWS");
