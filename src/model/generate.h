@@ -11,6 +11,7 @@ typedef struct ib_generation { /* what acts; owned arrays are freed by ib_genera
     uint32_t eos_ids[16];
     size_t n_eos;              /* 0 = nothing stops but the length */
     int64_t forced_eos_id;     /* at the last position; -1 = none */
+    int64_t forced_bos_id;     /* first new token after a prompt of one id; -1 = none */
     double repetition_penalty; /* 1 = off */
     uint64_t no_repeat_ngram_size, min_length, min_new_tokens;
     uint32_t *suppress, *begin_suppress;
@@ -26,9 +27,9 @@ typedef struct ib_generation { /* what acts; owned arrays are freed by ib_genera
 /* Defaults of the reference's script: eos 1, forced eos 1, 256 tokens, nothing else. */
 void ib_generation_init(ib_generation *g);
 void ib_generation_clear(ib_generation *g);
-/* Merges generation_config.json (or, when json is NULL, the legacy keys of config.json) under what
- * the script passes explicitly. Fields that would change a greedy run and are not supported are
- * refused by name. */
+/* Merges generation_config.json under what the script passes explicitly; json NULL: there is none,
+ * nothing changes (the reference drops generation keys of config.json). Fields that would change a
+ * greedy run and are not supported are refused by name. */
 ib_status ib_generation_merge(ib_generation *g, const json_t *json, const char *where,
                               ib_error *err) IB_MUST_CHECK;
 /* Whether any logits processor acts (then logits cross to the host at each step). */
