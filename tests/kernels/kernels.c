@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The kernel tests: every operation of the CPU backend on every tier of this machine. With --time
- * they print speeds instead. */
+ * The kernel tests: every operation of the CPU backend on every tier of this machine. With
+ * --time [TIER [THREADS]] they print speeds instead. */
 #include "kernels.h"
 
 #include <math.h>
@@ -19,7 +19,12 @@ bool kt_open(bench *t, const char *tier, int n_threads) {
     ib_rng_init(&t->rng, 42);
     ib_status status = ib_device_open(&t->d, "cpu", &config, &err);
     if (status == IB_E_DEVICE || status == IB_E_USAGE) {
-        print_message("skipped: %s\n", err.text);
+        static const char *told[KT_TIERS]; /* each reason once */
+        for (size_t i = 0; i < KT_TIERS; i++)
+            if (kt_tiers[i] == tier && !told[i]) {
+                print_message("skipped: %s\n", err.text);
+                told[i] = tier;
+            }
         return false;
     }
     assert_int_equal(status, IB_OK);
@@ -145,7 +150,7 @@ static float *guarded_floats(size_t n, ib_rng *r, float low, float high) {
     return p;
 }
 
-void kt_matrix(weights *w, ib_rng *r, ib_type type, size_t rows, size_t cols, uint32_t blocksize,
+void kt_matrix(kt_weights *w, ib_rng *r, ib_type type, size_t rows, size_t cols, uint32_t blocksize,
                bool nested) {
     bool codes = type == IB_TYPE_NF4 || type == IB_TYPE_FP4;
     uint64_t bytes = (rows * cols + 1) / 2;
@@ -184,7 +189,7 @@ static void drop(const void *p, size_t bytes) {
     kt_guarded_free(mutable_p, bytes);
 }
 
-void kt_matrix_free(weights *w) {
+void kt_matrix_free(kt_weights *w) {
     size_t n = (size_t)ib_matrix_n_blocks(&w->m);
     drop(w->m.data, w->bytes);
     drop(w->m.scb, w->m.n_rows * sizeof(float));
@@ -218,7 +223,7 @@ void kt_expect(double error, double limit, const char *fmt, ...) {
 
 int main(int argc, char **argv) {
     if (argc > 1 && strcmp(argv[1], "--time") == 0)
-        return kt_time();
+        return kt_time(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3][0] - '0' : 0);
     int failed = kt_linear_tests();
     failed += kt_vector_tests();
     failed += kt_attention_tests();

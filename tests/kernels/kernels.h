@@ -42,13 +42,13 @@ float *kt_read(bench *t, ib_tensor x); /* malloc'd */
 void kt_drop(bench *t, ib_tensor x);
 
 /* A random matrix of any weight type; blocksize and nested for the 4-bit ones. */
-typedef struct weights {
+typedef struct kt_weights {
     ib_matrix m;
     size_t bytes;
-} weights;
-void kt_matrix(weights *w, ib_rng *r, ib_type type, size_t rows, size_t cols, uint32_t blocksize,
+} kt_weights;
+void kt_matrix(kt_weights *w, ib_rng *r, ib_type type, size_t rows, size_t cols, uint32_t blocksize,
                bool nested);
-void kt_matrix_free(weights *w);
+void kt_matrix_free(kt_weights *w);
 
 /* |a - reference| / |reference| in the Euclidean norm; NaN counts as infinite. */
 double kt_error(const float *a, const double *reference, size_t n);
@@ -57,6 +57,7 @@ void kt_expect(double error, double limit, const char *fmt, ...) IB_PRINTF(3, 4)
 int kt_linear_tests(void);
 int kt_vector_tests(void);
 int kt_attention_tests(void);
-int kt_time(void);
+/* tier NULL = all of them, n_threads 0 = all cores */
+int kt_time(const char *tier, int n_threads);
 
 #endif

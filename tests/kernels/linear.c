@@ -87,7 +87,7 @@ static double *reference(const ib_matrix *m, const float *x, size_t rows, double
 
 static void check_shape(bench *t, const shape *s, size_t rows, float scale, bool with_bias) {
     ib_error err;
-    weights w;
+    kt_weights w;
     kt_matrix(&w, &t->rng, s->type, s->rows, s->cols, s->blocksize, s->nested);
     ib_weight *placed = place(t, &w.m, rows % 2 == 1);
     float *x = malloc(rows * s->cols * sizeof *x), *bias = malloc(s->rows * sizeof *bias);
@@ -139,7 +139,7 @@ static void test_embedding(void **state) {
             continue;
         for (size_t i = 0; i < N_SHAPES; i++) {
             const shape *s = &shapes[i];
-            weights w;
+            kt_weights w;
             kt_matrix(&w, &t.rng, s->type, s->rows, s->cols, s->blocksize, s->nested);
             ib_weight *placed = place(&t, &w.m, true);
             int32_t ids[2 * 3] = {(int32_t)s->rows - 1, -7, 0, -7, (int32_t)s->rows / 2, -7};
@@ -219,7 +219,7 @@ static double *int8_reference(const ib_matrix *m, const float *x, size_t rows, d
 static void check_int8(bench *t, size_t rows, size_t n_out, size_t k, float threshold,
                        size_t n_outliers) {
     ib_error err;
-    weights w;
+    kt_weights w;
     kt_matrix(&w, &t->rng, IB_TYPE_INT8, n_out, k, 0, false);
     w.m.threshold = threshold;
     ib_weight *placed = place(t, &w.m, true);
@@ -272,7 +272,7 @@ static void test_int8(void **state) {
 /* --- groups and threads ----------------------------------------------------------------------- */
 
 typedef struct group {
-    weights w[3];
+    kt_weights w[3];
     ib_weight *placed[3];
     ib_tensor x, out[3], gated;
 } group;
@@ -359,7 +359,7 @@ static void test_refusals(void **state) {
     (void)state;
     bench t;
     ib_error err;
-    weights w;
+    kt_weights w;
     ib_weight *placed;
     assert_true(kt_open(&t, "scalar", 1));
     kt_matrix(&w, &t.rng, IB_TYPE_Q4_K, 4, 256, 0, false);
