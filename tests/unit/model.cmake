@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: MIT
+set(here "${CMAKE_CURRENT_LIST_DIR}")
+set(model_deps ib_model ib_backend ib_checkpoint ib_quant ib_base m)
+ib_unit_test(test_model_golden SOURCES ${here}/test_model_golden.c ${here}/model_support.c
+  DEPS ${model_deps})
