@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ * One row for each cell (RFC 4180 quoting, "\n" line ends). A text that a spreadsheet would take
+ * for a formula gets an apostrophe in front; numbers are the shortest text that reads back the
+ * same; a figure that does not exist is empty. */
+#include "report/writers.h"
+
+#include "stats/quantile.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+typedef enum column_kind { TEXT, COUNT, SIZE, FIGURE } column_kind;
+
+typedef struct column {
+    const char *name;
+    column_kind kind;
+    size_t offset; /* TEXT, COUNT: in ib_cell; SIZE, FIGURE: in ib_summary */
+} column;
+
+#define CELL(name, kind, member)                                                                   \
+    { name, kind, offsetof(ib_cell, member) }
+#define FIGURE_OF(member)                                                                          \
+    { #member, FIGURE, offsetof(ib_summary, member) }
+
+static const column columns[] = {
+    CELL("model_id", TEXT, asked.model_id),
+    CELL("device", TEXT, resolved.device),
+    CELL("device_name", TEXT, resolved.device_name),
+    CELL("attention", TEXT, resolved.attn),
+    CELL("dtype", TEXT, resolved.dtype),
+    CELL("compute", TEXT, resolved.compute),
+    CELL("tier", TEXT, resolved.tier),
+    CELL("threads", COUNT, resolved.n_threads),
+    CELL("n_batch", COUNT, asked.n_batch),
+    CELL("n_prompt", COUNT, n_prompt_ids),
+    {"n_tokens", SIZE, offsetof(ib_summary, n_gaps)},
+    {"n_runs", SIZE, offsetof(ib_summary, n_runs)},
+    FIGURE_OF(load_ms),
+    FIGURE_OF(ttft_ms),
+    FIGURE_OF(ttft_from_text_ms),
+    FIGURE_OF(prefill_ms),
+    FIGURE_OF(tpot_ms),
+    FIGURE_OF(itl_p50_ms),
+    FIGURE_OF(itl_p90_ms),
+    FIGURE_OF(itl_p99_ms),
+    FIGURE_OF(itl_max_ms),
+    FIGURE_OF(decode_tok_s),
+    FIGURE_OF(prefill_tok_s),
+    FIGURE_OF(bytes_per_token),
+    FIGURE_OF(read_gbps),
+    CELL("weights_bytes", COUNT, memory.weights),
+    CELL("kv_bytes", COUNT, memory.kv),
+    CELL("scratch_bytes", COUNT, memory.scratch),
+    CELL("peak_total_bytes", COUNT, memory.peak_total),
+    CELL("vm_hwm_bytes", COUNT, memory.vm_hwm),
+};
+enum { N_COLUMNS = sizeof columns / sizeof *columns };
+
+static ib_status add_quoted(const char *text, ib_buf *out, ib_error *err) {
+    if (!text[strcspn(text, ",\"'\r\n ")] && !strchr("=+-@", text[0]))
+        return ib_buf_adds(out, text, err);
+    IB_TRY(ib_buf_addc(out, '"', err));
+    if (text[0] && strchr("=+-@", text[0]))
+        IB_TRY(ib_buf_addc(out, '\'', err));
+    for (const char *p = text; *p; p++) {
+        if (*p == '"')
+            IB_TRY(ib_buf_addc(out, '"', err));
+        IB_TRY(ib_buf_addc(out, *p, err));
+    }
+    return ib_buf_addc(out, '"', err);
+}
+
+static ib_status add_text(const char *text, ib_buf *out, ib_error *err) {
+    ib_buf safe;
+    if (!text || !*text)
+        return IB_OK;
+    ib_buf_init(&safe);
+    ib_status st = ib_report_name(text, &safe, err);
+    if (st == IB_OK)
+        st = add_quoted(safe.ptr, out, err);
+    ib_buf_clear(&safe);
+    return st;
+}
+
+/* A percentile without enough samples is left empty. */
+static double figure(const ib_summary *s, const column *c) {
+    if ((c->offset == offsetof(ib_summary, itl_p50_ms) && !s->itl_p50_supported) ||
+        (c->offset == offsetof(ib_summary, itl_p90_ms) && !s->itl_p90_supported) ||
+        (c->offset == offsetof(ib_summary, itl_p99_ms) && !s->itl_p99_supported))
+        return NAN;
+    return *(const double *)(const void *)((const char *)s + c->offset);
+}
+
+static ib_status add_value(const ib_cell *cell, const ib_summary *s, const column *c, ib_buf *out,
+                           ib_error *err) {
+    const void *in_cell = (const char *)cell + c->offset;
+    char number[32];
+    double v;
+    switch (c->kind) {
+    case TEXT:
+        return add_text(*(char *const *)in_cell, out, err);
+    case COUNT:
+        return ib_buf_addf(out, err, "%" PRIu64, *(const uint64_t *)in_cell);
+    case SIZE:
+        return ib_buf_addf(out, err, "%zu",
+                           *(const size_t *)(const void *)((const char *)s + c->offset));
+    case FIGURE:
+        v = figure(s, c);
+        if (!isfinite(v))
+            return IB_OK;
+        (void)ib_stats_repr(v, number);
+        return ib_buf_adds(out, number, err);
+    }
+    return IB_OK;
+}
+
+static ib_status add_reasons(const ib_summary *s, ib_buf *out, ib_error *err) {
+    ib_buf all;
+    ib_status st = IB_OK;
+    ib_buf_init(&all);
+    for (size_t i = 0; i < s->n_reasons && st == IB_OK; i++)
+        st = ib_buf_addf(&all, err, "%s%s", i ? "; " : "", s->reasons[i]);
+    if (st == IB_OK)
+        st = add_text(all.ptr, out, err);
+    ib_buf_clear(&all);
+    return st;
+}
+
+ib_status ib_report_csv(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                        ib_error *err) {
+    (void)o;
+    for (size_t i = 0; i < N_COLUMNS; i++)
+        IB_TRY(ib_buf_addf(out, err, "%s,", columns[i].name));
+    IB_TRY(ib_buf_adds(out, "ids_sha256,verdict,reasons\n", err));
+    for (size_t i = 0; i < r->n_cells; i++) {
+        ib_summary s;
+        const ib_cell *cell = &r->cells[i];
+        const ib_run_record *run = ib_cell_first_measured(cell);
+        IB_TRY(ib_summarise(&s, cell, NULL, 0, err));
+        for (size_t k = 0; k < N_COLUMNS; k++) {
+            IB_TRY(add_value(cell, &s, &columns[k], out, err));
+            IB_TRY(ib_buf_addc(out, ',', err));
+        }
+        IB_TRY(ib_buf_addf(out, err, "%s,%s,", run ? run->ids_sha256 : "", s.verdict));
+        IB_TRY(add_reasons(&s, out, err));
+        IB_TRY(ib_buf_addc(out, '\n', err));
+    }
+    return IB_OK;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ * The default report. First the reference script's lines, to the letter, computed as it computes
+ * them (generation.md section 1), so that old tables stay comparable; then an empty line and the
+ * corrected summary (docs/methods.md). */
+#include "report/writers.h"
+
+#include "stats/quantile.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char rule[] = "----------------------------------------\n";
+
+/* Appends text; a macro would hide the early return. */
+static ib_status add(ib_buf *out, const char *text, ib_error *err) {
+    return ib_buf_adds(out, text, err);
+}
+
+/* --- the reference's lines --- */
+
+ib_status ib_report_text_header(const char *device, const char *model_id, const char *attn,
+                                ib_buf *out, ib_error *err) {
+    IB_TRY(add(out, "Running inference on ", err));
+    IB_TRY(ib_report_name(device, out, err));
+    IB_TRY(add(out, " with model ", err));
+    IB_TRY(ib_report_name(model_id, out, err));
+    IB_TRY(add(out, "\nUsing attention implementation: ", err));
+    IB_TRY(ib_report_name(attn, out, err));
+    return ib_buf_addc(out, '\n', err);
+}
+
+ib_status ib_report_text_latency(uint64_t gap_ns, ib_buf *out, ib_error *err) {
+    char number[40];
+    (void)ib_stats_fixed((double)gap_ns / 1e6, 1, number, sizeof number);
+    return ib_buf_addf(out, err, "Token latency: %s ms\n", number);
+}
+
+ib_status ib_report_text_running_median(const uint64_t *gaps_ns, size_t n, ib_buf *out,
+                                        ib_error *err) {
+    char number[32];
+    if (n % 10 != 2)
+        return IB_OK;
+    double *ms = malloc(n * sizeof *ms);
+    if (!ms)
+        return ib_fail_memory(err, n * sizeof *ms, "the running median");
+    for (size_t i = 0; i < n; i++)
+        ms[i] = (double)gaps_ns[i] / 1e6;
+    ib_stats_sort(ms, n);
+    (void)ib_stats_repr(ib_stats_median(ms, n), number);
+    free(ms);
+    return ib_buf_addf(out, err, "Token latency median: %s ms\n", number);
+}
+
+static ib_status token_lines(const ib_run_record *r, const ib_report_options *o, ib_buf *out,
+                             ib_error *err) {
+    size_t n = (size_t)r->n_tokens;
+    ib_status st = IB_OK;
+    uint64_t *gaps = calloc(n + 1, sizeof *gaps);
+    if (!gaps)
+        return ib_fail_memory(err, n * sizeof *gaps, "the token lines");
+    for (size_t i = 0; i < n && st == IB_OK; i++) {
+        gaps[i] = r->stamps_ns[i + 1] - r->stamps_ns[i];
+        st = ib_report_text_latency(gaps[i], out, err);
+        if (st == IB_OK && o->running_median)
+            st = ib_report_text_running_median(gaps, i + 1, out, err);
+    }
+    free(gaps);
+    return st;
+}
+
+/* "{10: 34.0, 99.9: 35.1}" as Python prints a dict of floats; whole keys as integers. */
+static ib_status percentile_line(const ib_summary *s, ib_buf *out, ib_error *err) {
+    char key[32], value[32];
+    IB_TRY(add(out, "Latency percentiles {", err));
+    for (size_t i = 0; i < s->n_percentiles; i++) {
+        double q = s->percentiles[i];
+        if (q == floor(q))
+            (void)ib_stats_fixed(q, 0, key, sizeof key);
+        else
+            (void)ib_stats_repr(q, key);
+        (void)ib_stats_repr(s->ref_percentile_ms[i], value);
+        IB_TRY(ib_buf_addf(out, err, "%s%s: %s", i ? ", " : "", key, value));
+    }
+    return add(out, "}\n", err);
+}
+
+static ib_status reference_lines(const ib_cell *c, const ib_summary *s, const ib_report_options *o,
+                                 ib_buf *out, ib_error *err) {
+    char number[40];
+    const ib_run_record *run = ib_cell_first_measured(c);
+    if (!o->body_only) {
+        const char *device = c->resolved.device ? c->resolved.device : c->asked.device;
+        const char *attn = c->resolved.attn ? c->resolved.attn : c->asked.attn;
+        IB_TRY(ib_report_text_header(device, c->asked.model_id, attn, out, err));
+        if (run)
+            IB_TRY(token_lines(run, o, out, err));
+    }
+    IB_TRY(add(out, "\\Output (including prompt):\n", err));
+    IB_TRY(add(out, rule, err));
+    if (c->output_text)
+        IB_TRY(ib_record_utf8((ib_str){c->output_text, c->n_output_text}, out, err));
+    IB_TRY(ib_buf_addc(out, '\n', err));
+    IB_TRY(add(out, rule, err));
+    (void)ib_stats_fixed((double)c->memory.peak_total / (1024 * 1024), 0, number, sizeof number);
+    IB_TRY(ib_buf_addf(out, err, "Peak memory usage: %sMB\n", number));
+    if (o->print_median) {
+        (void)ib_stats_repr(s->ref_median_ms, number);
+        IB_TRY(ib_buf_addf(out, err, "Median latency: %sms\n", number));
+    }
+    return percentile_line(s, out, err);
+}
+
+/* --- the corrected summary --- */
+
+static ib_status load_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
+    ib_number n;
+    IB_TRY(ib_buf_addf(out, err, "Load         %s ms", ib_report_ms(s->load_ms, &n)));
+    for (size_t i = 0; i < c->n_load; i++) {
+        IB_TRY(add(out, i ? ", " : " (", err));
+        IB_TRY(ib_report_name(c->load[i].name, out, err));
+        IB_TRY(ib_buf_addf(out, err, " %s%s", ib_report_ms((double)c->load[i].ns / 1e6, &n),
+                           i + 1 == c->n_load ? ")" : ""));
+    }
+    return ib_buf_addc(out, '\n', err);
+}
+
+static ib_status work_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
+                            ib_buf *out, ib_error *err) {
+    ib_number a, b;
+    IB_TRY(ib_buf_addf(out, err,
+                       "Prompt       %" PRIu64 " tokens (template %s ms, tokenizing %s ms",
+                       c->n_prompt_ids, ib_report_ms(r ? (double)r->render_ns / 1e6 : NAN, &a),
+                       ib_report_ms(r ? (double)r->tokenize_ns / 1e6 : NAN, &b)));
+    if (c->n_special_in_text)
+        IB_TRY(ib_buf_addf(out, err, "; %" PRIu64 " special tokens in the messages' own text",
+                           c->n_special_in_text));
+    IB_TRY(ib_buf_addf(out, err, ")\nGenerated    %" PRIu64 " tokens", r ? r->n_tokens : 0));
+    if (r && r->n_seqs != 1)
+        IB_TRY(ib_buf_addf(out, err, " in each of %" PRIu64 " sequences", r->n_seqs));
+    IB_TRY(add(out,
+               !r                  ? ""
+               : r->cancelled      ? ", stopped by a signal"
+               : r->stopped_by_eos ? ", ended by an eos id"
+                                   : ", ended by the length",
+               err));
+    return ib_buf_addf(out, err, "; %zu measured run%s of %zu\n", s->n_runs,
+                       s->n_runs == 1 ? "" : "s", c->n_runs);
+}
+
+static ib_status percentile(const char *name, double v, bool supported, const ib_summary *s,
+                            ib_buf *out, ib_error *err) {
+    ib_number n;
+    if (supported)
+        return ib_buf_addf(out, err, ", %s %s ms", name, ib_report_ms(v, &n));
+    return ib_buf_addf(out, err, ", %s >= %s ms (max seen, n too small)", name,
+                       ib_report_ms(s->itl_max_ms, &n));
+}
+
+static ib_status interval(ib_interval v, ib_buf *out, ib_error *err) {
+    ib_number low, high;
+    if (!isfinite(v.low))
+        return IB_OK;
+    return ib_buf_addf(out, err, ", 95 %% interval %s to %s ms", ib_report_ms(v.low, &low),
+                       ib_report_ms(v.high, &high));
+}
+
+static ib_status time_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
+                            ib_buf *out, ib_error *err) {
+    ib_number a, b, d;
+    IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms (prefill %s ms; from text %s ms",
+                       ib_report_ms(s->ttft_ms, &a), ib_report_ms(s->prefill_ms, &b),
+                       ib_report_ms(s->ttft_from_text_ms, &d)));
+    IB_TRY(interval(s->ttft_interval, out, err));
+    IB_TRY(ib_buf_addf(out, err, ")\nTPOT         %s ms", ib_report_ms(s->tpot_ms, &a)));
+    IB_TRY(interval(s->tpot_interval, out, err));
+    if (s->n_itl == 0)
+        return add(out, "\nITL          - (one token)\n", err);
+    IB_TRY(ib_buf_addf(out, err, "\nITL          n %zu without the first", s->n_itl));
+    IB_TRY(percentile("p50", s->itl_p50_ms, s->itl_p50_supported, s, out, err));
+    IB_TRY(percentile("p90", s->itl_p90_ms, s->itl_p90_supported, s, out, err));
+    IB_TRY(percentile("p99", s->itl_p99_ms, s->itl_p99_supported, s, out, err));
+    return ib_buf_addf(out, err, "; at context %" PRIu64 " to %" PRIu64 "\n", c->n_prompt_ids + 1,
+                       c->n_prompt_ids + (r ? r->n_tokens - 1 : 0));
+}
+
+static ib_status rate_lines(const ib_summary *s, ib_buf *out, ib_error *err) {
+    ib_number a, b;
+    IB_TRY(ib_buf_addf(out, err, "Decode       %s tok/s\nPrefill      %s tok/s\n",
+                       ib_report_number(s->decode_tok_s, 2, &a),
+                       ib_report_number(s->prefill_tok_s, 1, &b)));
+    return ib_buf_addf(out, err, "Read         %s MB per decoded token, %s GB/s\n",
+                       ib_report_number(s->bytes_per_token / 1e6, 2, &a),
+                       ib_report_number(s->read_gbps, 2, &b));
+}
+
+static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
+    const ib_memory_record *m = &c->memory;
+    ib_number w, map, kv, scratch, io, peak;
+    IB_TRY(ib_buf_addf(out, err,
+                       "Memory       weights %s MiB (%s mapped), KV cache %s, scratch %s, in and "
+                       "out %s; peak %s MiB\n",
+                       ib_report_mib(m->weights, &w), ib_report_mib(m->weights_mapped, &map),
+                       ib_report_mib(m->kv, &kv), ib_report_mib(m->scratch, &scratch),
+                       ib_report_mib(m->io, &io), ib_report_mib(m->peak_total, &peak)));
+    IB_TRY(ib_buf_addf(out, err, "Process      peak RSS %s MiB",
+                       m->vm_hwm ? ib_report_mib(m->vm_hwm, &w) : "-"));
+    if (m->driver_peak)
+        IB_TRY(ib_buf_addf(out, err, ", driver's peak %s MiB", ib_report_mib(m->driver_peak, &w)));
+    return ib_buf_addc(out, '\n', err);
+}
+
+static ib_status named(const char *label, const char *name, ib_buf *out, ib_error *err) {
+    IB_TRY(add(out, label, err));
+    return ib_report_name(name, out, err);
+}
+
+static ib_status ran_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
+                           ib_buf *out, ib_error *err) {
+    const ib_resolved *ran = &c->resolved;
+    IB_TRY(named("Ran on       ", ran->device, out, err));
+    IB_TRY(named(" (", ran->device_name, out, err));
+    IB_TRY(named("), tier ", ran->tier, out, err));
+    IB_TRY(ib_buf_addf(out, err, ", threads %" PRId64 "\n", ran->n_threads));
+    IB_TRY(named("Arithmetic   attention ", ran->attn, out, err));
+    IB_TRY(named(", dtype ", ran->dtype, out, err));
+    IB_TRY(named(", compute ", ran->compute, out, err));
+    IB_TRY(named(", activations ", ran->activation_dtype, out, err));
+    IB_TRY(named(", KV cache ", ran->kv_dtype, out, err));
+    IB_TRY(named("\nToken ids    sha256 ", r ? r->ids_sha256 : NULL, out, err));
+    if (s->n_runs > 1)
+        IB_TRY(add(out, s->ids_equal ? ", equal in all runs" : ", NOT equal in all runs", err));
+    IB_TRY(named("\nVerdict      ", s->verdict, out, err));
+    for (size_t i = 0; i < s->n_reasons; i++) {
+        IB_TRY(add(out, i ? "; " : ": ", err));
+        IB_TRY(add(out, s->reasons[i], err));
+    }
+    return ib_buf_addc(out, '\n', err);
+}
+
+static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf *out,
+                           ib_error *err) {
+    ib_summary s;
+    const ib_run_record *r = ib_cell_first_measured(c);
+    IB_TRY(ib_summarise(&s, c, o->percentiles, o->n_percentiles, err));
+    IB_TRY(reference_lines(c, &s, o, out, err));
+    IB_TRY(ib_buf_addc(out, '\n', err));
+    IB_TRY(load_line(c, &s, out, err));
+    IB_TRY(work_lines(c, r, &s, out, err));
+    IB_TRY(time_lines(c, r, &s, out, err));
+    IB_TRY(rate_lines(&s, out, err));
+    IB_TRY(memory_lines(c, out, err));
+    return ran_lines(c, r, &s, out, err);
+}
+
+ib_status ib_report_text(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                         ib_error *err) {
+    for (size_t i = 0; i < r->n_cells; i++) {
+        if (i)
+            IB_TRY(ib_buf_addc(out, '\n', err));
+        IB_TRY(cell_text(&r->cells[i], o, out, err));
+    }
+    return IB_OK;
+}
