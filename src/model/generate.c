@@ -38,6 +38,13 @@ static ib_status check(const run *r, ib_error *err) {
                        (unsigned long long)g->max_new_tokens, r->n_prompt, n_ctx);
     IB_TRY(check_id(g->forced_eos_id, r->n_vocab, "the forced eos id", err));
     IB_TRY(check_id(g->forced_bos_id, r->n_vocab, "the forced bos id", err));
+    for (size_t i = 0; i < g->n_suppress; i++)
+        if (g->suppress[i] == g->forced_eos_id || g->suppress[i] == g->forced_bos_id)
+            return ib_fail(
+                err, IB_E_FORMAT,
+                "suppress_tokens of the generation settings holds the forced id %u; fix: "
+                "remove it there, or force another id",
+                (unsigned)g->suppress[i]);
     for (size_t i = 0; i < g->n_biases; i++)
         for (size_t j = 0; j < g->biases[i].n; j++)
             IB_TRY(check_id(g->biases[i].ids[j], r->n_vocab, "a biased id", err));

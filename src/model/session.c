@@ -30,8 +30,8 @@ static ib_norm_args norm_args(const ib_config *c, ib_tensor x, ib_tensor weight,
                           .kind = c->norm_kind};
 }
 
-/* The window of a layer in this step. The reference's cache of a window of one token keeps every key
- * (its slice [-W + 1:] is then [0:]), so that its decode steps see all of them: so do ours. */
+/* The window of a layer in this step. The reference's cache of a window of one token keeps every
+ * key (its slice [-W + 1:] is then [0:]), so that its decode steps see all of them: so do ours. */
 static size_t window_of(const ib_config *c, size_t layer, const ib_step *step) {
     const size_t window = (size_t)c->layers[layer].window;
     return window == 1 && step->decode ? 0 : window;

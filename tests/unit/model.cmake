@@ -3,3 +3,5 @@ set(here "${CMAKE_CURRENT_LIST_DIR}")
 set(model_deps ib_model ib_backend ib_checkpoint ib_quant ib_base m)
 ib_unit_test(test_model_golden SOURCES ${here}/test_model_golden.c ${here}/model_support.c
   DEPS ${model_deps})
+ib_unit_test(test_rope SOURCES ${here}/test_rope.c DEPS ${model_deps})
+ib_unit_test(test_processors SOURCES ${here}/test_processors.c DEPS ${model_deps})

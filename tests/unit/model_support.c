@@ -71,8 +71,8 @@ static void read_npy(golden *g, const char *path) {
     if (ib_file_read(&file, path, 100u << 20, &err) != IB_OK)
         fail_msg("%s", err.text);
     assert_true(file.len > 10 && memcmp(file.ptr, "\x93NUMPY\x01", 7) == 0);
-    const size_t header = (size_t)(unsigned char)file.ptr[8] +
-                          256 * (size_t)(unsigned char)file.ptr[9];
+    const size_t header =
+        (size_t)(unsigned char)file.ptr[8] + 256 * (size_t)(unsigned char)file.ptr[9];
     const size_t floats = (file.len - 10 - header) / sizeof(float);
     assert_true(floats > 0 && floats % g->n_prompt == 0);
     g->n_vocab = floats / g->n_prompt;
@@ -116,8 +116,7 @@ void golden_generation(ib_generation *g, const golden *gold, const char *model_p
     if (ib_generation_merge(g, settings, "generation_config.json", &err) != IB_OK)
         fail_msg("%s: %s", model_path, err.text);
     json_decref(settings);
-    g->max_new_tokens =
-        (uint64_t)json_integer_value(json_object_get(gold->json, "max_new_tokens"));
+    g->max_new_tokens = (uint64_t)json_integer_value(json_object_get(gold->json, "max_new_tokens"));
     g->eos_ids[0] = (uint32_t)json_integer_value(json_object_get(gold->json, "eos_token_id"));
     g->forced_eos_id = json_integer_value(json_object_get(gold->json, "forced_eos_token_id"));
 }

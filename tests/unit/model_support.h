@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What the tests of the model share: a tiny model loaded on the CPU in fp32, its golden answers, and
- * writing variants of a model folder. */
+ * What the tests of the model share: a tiny model loaded on the CPU in fp32, its golden answers,
+ * and writing variants of a model folder. */
 #ifndef IB_TESTS_MODEL_SUPPORT_H
 #define IB_TESTS_MODEL_SUPPORT_H
 

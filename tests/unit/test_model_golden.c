@@ -150,8 +150,9 @@ static void vary(const json_t *entry, ib_attention attention) {
     golden_close(&g);
 }
 
-static const char *const varied[] = {"llama_gqa",  "qwen3",        "mistral_window",
-                                     "bnb_nf4_dq", "rope_dynamic_cross", "gen_repetition_penalty"};
+static const char *const varied[] = {"llama_gqa",          "qwen3",
+                                     "mistral_window",     "bnb_nf4_dq",
+                                     "rope_dynamic_cross", "gen_repetition_penalty"};
 
 static void test_variations(void **state) {
     (void)state;
