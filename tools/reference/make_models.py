@@ -315,7 +315,7 @@ def set_generation(folder, fields, case, make_plain, vocab):
     """Write generation_config.json; symbolic values are filled in from the plain continuation."""
     length = case.get("prompt", 12)
     new = case.get("new", 24)
-    want = {"late": stops_early, "early": lambda ids: True, None: None}[case.get("want")]
+    want = {"late": stops_early, "early": lambda ids: True, "any": lambda ids: True}.get(case.get("want"))
     prompt, ids, _ = oracle.choose_prompt(make_plain, length, vocab, new, seed=case.get("seed", 1), want=want)
     fields = dict(fields)
     common = [i for i in dict.fromkeys(ids) if i != oracle.EOS]
@@ -362,7 +362,7 @@ def golden_of(folder, case, vocab):
         plain = oracle.greedy_of(make, prompt, new)[0]
         make = maker(folder, "eager")
         other = maker(folder, "sdpa")
-    want = stops_early if case.get("want") == "early" else None
+    want = {"early": stops_early, "any": lambda ids: True}.get(case.get("want"))
     if case.get("generation") and want is None:
         ids, gaps = oracle.greedy_of(make, prompt, new)
         gap = min(gaps)

@@ -227,13 +227,15 @@ def build(out, name, case):
     for attempt in range(10):
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        seed = 1 + 100 * attempt
+        seed = case.get("seed", 1) + 100 * attempt
         try:
             config, state = write_file(path, case, seed)
             base = reference(config, state, "eager")
             make = lambda: copy.deepcopy(base)
             want = (lambda ids: len(ids) == 24 and len(set(ids)) >= 4) if case["kind"].endswith("_K") else None
-            prompt, ids, gap = oracle.choose_prompt(make, 12, VOCAB, 24, seed=seed, want=want)
+            if case.get("want") == "any":
+                want = lambda ids: True
+            prompt, ids, gap = oracle.choose_prompt(make, case.get("prompt", 12), VOCAB, 24, seed=seed, want=want)
             break
         except oracle.Unsuitable as e:
             print(f"{name}: seed {seed}: {e}")
