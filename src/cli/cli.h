@@ -38,6 +38,8 @@ ib_status ib_cmd_devices(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 
 /* --- what several subcommands share (shared.c) --- */
 
+/* --dtype as an ib_type, or -1 for auto. */
+int ib_cli_dtype(const ib_options *o);
 /* The engine's settings as the options give them. */
 void ib_cli_engine_config(const ib_cli *cli, ib_engine_config *out);
 

@@ -18,7 +18,8 @@ static ib_attention attention_of(const char *name) {
     return IB_ATTN_EAGER;
 }
 
-static int dtype_of(const char *name) {
+int ib_cli_dtype(const ib_options *o) {
+    const char *name = o->dtype;
     if (name && strcmp(name, "float32") == 0)
         return IB_TYPE_F32;
     if (name && strcmp(name, "float16") == 0)
@@ -31,7 +32,7 @@ static int dtype_of(const char *name) {
 static ib_compute compute_of(const ib_options *o) {
     if (o->compute && strcmp(o->compute, "int8") == 0)
         return IB_COMPUTE_INT8;
-    if ((o->compute && strcmp(o->compute, "float32") == 0) || dtype_of(o->dtype) == IB_TYPE_F32)
+    if ((o->compute && strcmp(o->compute, "float32") == 0) || ib_cli_dtype(o) == IB_TYPE_F32)
         return IB_COMPUTE_FLOAT32;
     return IB_COMPUTE_AUTO;
 }
@@ -46,7 +47,7 @@ void ib_cli_engine_config(const ib_cli *cli, ib_engine_config *out) {
                               .cpu_tier = o->cpu_tier,
                               .attention = attention_of(o->attn),
                               .compute = compute_of(o),
-                              .dtype = dtype_of(o->dtype),
+                              .dtype = ib_cli_dtype(o),
                               .n_threads = (int)o->threads,
                               .weights = true,
                               .log = &cli->log};
