@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512"};
+const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni"};
 
 bool kt_open(bench *t, const char *tier, int n_threads) {
     ib_error err;

@@ -107,7 +107,8 @@ ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
 #ifdef IB_CPU_SIMD
     const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar},
                           {"avx2", d->features.avx2, ib_cpu_fill_avx2},
-                          {"avx512", d->features.avx512, ib_cpu_fill_avx512}};
+                          {"avx512", d->features.avx512, ib_cpu_fill_avx512},
+                          {"avx512vnni", d->features.vnni, ib_cpu_fill_avx512_vnni}};
 #else
     const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar}};
 #endif
@@ -120,17 +121,13 @@ ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
         return ib_fail(err, IB_E_USAGE, "cpu tier %s: %s; fix: use scalar%s",
                        ib_quotez(wanted, quoted),
                        n == 1 ? "this program was built without SIMD tiers" : "no such tier",
-                       n == 1 ? "" : ", avx2 or avx512");
+                       n == 1 ? "" : ", avx2, avx512 or avx512vnni");
     if (!tiers[last].available)
         return ib_fail(err, IB_E_DEVICE,
                        "cpu tier %s: this processor lacks it (it has: %s); fix: leave out the tier",
                        tiers[last].name, d->features.list);
     for (size_t i = 0; i <= last; i++)
         tiers[i].fill(&d->k);
-#ifdef IB_CPU_SIMD
-    if (last == 2 && d->features.vnni)
-        ib_cpu_fill_avx512_vnni(&d->k);
-#endif
     d->tier = tiers[last].name;
     return IB_OK;
 }

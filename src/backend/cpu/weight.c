@@ -15,13 +15,16 @@ static bool is_4bit(ib_type t) {
 }
 
 static ib_status check_4bit(const ib_matrix *m, uint64_t n, ib_error *err) {
-    bool nested = m->absmax_u8 && m->nested_absmax && m->nested_map && m->nested_blocksize;
+    bool nested = m->absmax_u8 && m->nested_absmax && m->nested_map;
     if (m->blocksize < 32 || m->blocksize > 4096 || (m->blocksize & (m->blocksize - 1)))
         return ib_fail(err, IB_E_FORMAT, "blocksize of a %s matrix: %u; fix: quantize with 64",
                        ib_type_name(m->type), m->blocksize);
     if (!m->absmax && !nested)
         return ib_fail(err, IB_E_INTERNAL, "a %s matrix of %llu elements has no scales",
                        ib_type_name(m->type), (unsigned long long)n);
+    if (!m->absmax && m->nested_blocksize != 256)
+        return ib_fail(err, IB_E_UNSUPPORTED, "nested blocksize of a %s matrix: %u; fix: use 256",
+                       ib_type_name(m->type), m->nested_blocksize);
     return IB_OK;
 }
 

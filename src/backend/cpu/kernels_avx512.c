@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT
+ * The tier of AVX-512 F, BW, DQ and VL: the shared SIMD loops over vectors of 16. */
+#include "backend/cpu/vec_avx512.h"
+
+#define IB_SIMD_WIDE 1
+#include "backend/cpu/simd_codes.h"
+#include "backend/cpu/simd_matrix.h"
+
+void ib_cpu_fill_avx512(ib_cpu_kernels *k) {
+    fill_math(k);
+    fill_matrix(k);
+    fill_weights(k);
+    fill_codes(k);
+}
