@@ -5,7 +5,7 @@
 #include "base/checked.h"
 #include "checkpoint/private.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +110,7 @@ static shard_state look(const char *folder, const char *path) {
         return SHARD_MISSING;
     if (!S_ISREG(st.st_mode))
         return SHARD_NOT_A_FILE;
-    return access(real, R_OK) == 0 ? SHARD_OK : SHARD_MISSING;
+    return faccessat(AT_FDCWD, real, R_OK, AT_EACCESS) == 0 ? SHARD_OK : SHARD_MISSING;
 }
 
 /* Before anything is opened: all shards exist, are readable regular files, and lie where they may.

@@ -65,15 +65,14 @@ static ib_status check_entry(const ib_file_map *f, const ib_st_entry_raw *e, uin
     return IB_OK;
 }
 
-/* header sorted by offset; data_at is the buffer's place in the file. */
-static ib_status add_entries(ib_checkpoint *c, uint32_t file, const ib_st_header *h,
-                             uint64_t data_at, ib_error *err) {
-    const ib_file_map *f = &c->files[file];
+/* Entries in order of offset: each begins where the one before ends, the last ends with the file.
+ */
+static ib_status check_cover(const ib_file_map *f, const ib_st_header *h, uint64_t data_at,
+                             ib_error *err) {
     uint64_t buffer = f->size - data_at, reached = 0;
+    char path[IB_QUOTED];
     for (size_t i = 0; i < h->n; i++) {
         const ib_st_entry_raw *e = &h->entries[i];
-        ib_stored_tensor t = {.name = e->name, .type = e->type, .n_dims = e->n_dims, .file = file};
-        IB_TRY(check_entry(f, e, buffer, &t, err));
         if (e->begin > reached)
             return bad_tensor(f, e, err, "hole of %llu bytes before it",
                               (unsigned long long)(e->begin - reached));
@@ -81,19 +80,29 @@ static ib_status add_entries(ib_checkpoint *c, uint32_t file, const ib_st_header
             return bad_tensor(f, e, err, "it overlaps the tensor before it by %llu bytes",
                               (unsigned long long)(reached - e->begin));
         reached = e->end;
+    }
+    if (reached == buffer)
+        return IB_OK;
+    return ib_fail(err, IB_E_FORMAT,
+                   "%llu bytes follow the last tensor in '%s' at byte %llu; fix: download the file "
+                   "again",
+                   (unsigned long long)(buffer - reached), ib_quotez(f->path, path),
+                   (unsigned long long)(data_at + reached));
+}
+
+/* header sorted by offset; data_at is the buffer's place in the file. */
+static ib_status add_entries(ib_checkpoint *c, uint32_t file, const ib_st_header *h,
+                             uint64_t data_at, ib_error *err) {
+    const ib_file_map *f = &c->files[file];
+    for (size_t i = 0; i < h->n; i++) {
+        const ib_st_entry_raw *e = &h->entries[i];
+        ib_stored_tensor t = {.name = e->name, .type = e->type, .n_dims = e->n_dims, .file = file};
+        IB_TRY(check_entry(f, e, f->size - data_at, &t, err));
         memcpy(t.shape, e->shape, sizeof t.shape);
         t.data = f->data + data_at + e->begin;
         IB_TRY(ib_checkpoint_add_tensor(c, &t, err));
     }
-    char path[IB_QUOTED];
-    if (reached != buffer)
-        return ib_fail(
-            err, IB_E_FORMAT,
-            "%llu bytes follow the last tensor in '%s' at byte %llu; fix: download the file "
-            "again",
-            (unsigned long long)(buffer - reached), ib_quotez(f->path, path),
-            (unsigned long long)(data_at + reached));
-    return IB_OK;
+    return check_cover(f, h, data_at, err);
 }
 
 static ib_status header_text(const ib_file_map *f, ib_str *out, ib_error *err) {

@@ -191,7 +191,7 @@ static ib_status parse_array(parser *s, ib_str tensor, uint32_t cap, uint64_t *o
 static ib_status skip_value(parser *s) {
     skip_blanks(s);
     const char *start = s->p;
-    int depth = 0;
+    int depth = 2; /* it stands in a tensor's entry in the header */
     while (s->p < s->end) {
         char c = *s->p;
         if (c == '"') {
@@ -199,7 +199,7 @@ static ib_status skip_value(parser *s) {
             IB_TRY(parse_string(s, "", &ignored));
             continue;
         }
-        if (depth == 0 && (c == ',' || c == '}' || c == ']'))
+        if (depth == 2 && (c == ',' || c == '}' || c == ']'))
             break;
         if (c == '{' || c == '[')
             depth++;

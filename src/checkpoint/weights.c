@@ -46,7 +46,8 @@ static ib_status fail_missing(const ib_checkpoint *c, const char *name, ib_error
 /* The dtype rule of weights: integers are a wrong file, exotic floats are not supported. */
 static ib_status fail_type(const ib_checkpoint *c, const ib_stored_tensor *t, ib_error *err) {
     char name[IB_QUOTED], path[IB_QUOTED];
-    bool exotic = t->type == IB_TYPE_F64 || (t->type >= IB_TYPE_F8_E4M3 && t->type != IB_TYPE_INT8);
+    bool exotic = t->type == IB_TYPE_F64 ||
+                  (t->type >= IB_TYPE_F8_E4M3 && !ib_matrix_type_supported(t->type));
     if (exotic)
         return ib_fail(
             err, IB_E_UNSUPPORTED,

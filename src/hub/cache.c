@@ -305,7 +305,10 @@ ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revi
     ib_status st = resolve_id(out, model, revision, cache_dir, env, err);
     if (st != IB_OK) {
         ib_hub_result_clear(out);
-        return exists ? take_local(out, model, err) : st;
+        if (!exists)
+            return st;
+        ib_error_clear(err);
+        return take_local(out, model, err);
     }
     ib_log_info(log, "model '%s' found at '%s'", ib_quotez(model, quoted),
                 ib_quotez(out->path, where));

@@ -1,0 +1,5 @@
+ib_unit_test(test_safetensors SOURCES unit/test_safetensors.c DEPS ib_checkpoint)
+ib_unit_test(test_index SOURCES unit/test_index.c DEPS ib_checkpoint)
+ib_unit_test(test_bnb_weights SOURCES unit/test_bnb_weights.c DEPS ib_checkpoint m)
+ib_unit_test(test_gguf SOURCES unit/test_gguf.c DEPS ib_checkpoint m)
+ib_unit_test(test_writer SOURCES unit/test_writer.c DEPS ib_checkpoint)
