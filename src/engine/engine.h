@@ -21,7 +21,9 @@ typedef struct ib_engine_config {
     ib_compute compute;
     int dtype;     /* an ib_type (F32, F16, BF16), or -1 for auto */
     int n_threads; /* 0 = automatic */
-    bool weights;  /* false: only configuration, tokenizer, templates (no device is opened) */
+    /* false: only configuration, tokenizer, templates: no device is opened, files that are absent
+     * are no error, and neither is a model that this program cannot run (config_of is NULL then) */
+    bool weights;
     const ib_log *log;
 } ib_engine_config;
 
@@ -33,12 +35,13 @@ void ib_engine_close(ib_engine *e);
 
 const ib_tokenizer *ib_engine_tokenizer(const ib_engine *e); /* NULL when the model has none */
 const ib_chat_templates *ib_engine_templates(const ib_engine *e);
-ib_model *ib_engine_model(ib_engine *e); /* NULL without weights */
-const ib_config *ib_engine_config_of(const ib_engine *e);
-const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e);
+ib_model *ib_engine_model(ib_engine *e);                       /* NULL without weights */
+const ib_config *ib_engine_config_of(const ib_engine *e);      /* may be NULL without weights */
+const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e); /* may be NULL without weights */
 const json_t *ib_engine_generation_json(const ib_engine *e, const char **where); /* NULL = none */
 ib_attention ib_engine_attention(const ib_engine *e);
 ib_type ib_engine_kv_type(const ib_engine *e); /* F32 under dtype float32, else the model dtype */
+const ib_log *ib_engine_log(const ib_engine *e);
 
 /* Prepares a session for prompts of n_prompt ids and max_new_tokens, batch n_seqs (allocates). */
 ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,

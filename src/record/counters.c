@@ -62,9 +62,30 @@ static uint64_t pressure_cpu_ns(void) {
     return total ? strtoull(total + 6, NULL, 10) * 1000 : 0;
 }
 
+/* Both clocks at one moment: the pair read closest together of a few, since a preemption between
+ * the two would look like sleep. */
+static void read_clocks(uint64_t *now_ns, uint64_t *boot_ns) {
+#ifdef CLOCK_BOOTTIME
+    uint64_t closest = UINT64_MAX;
+    for (int i = 0; i < 5; i++) {
+        struct timespec boot;
+        uint64_t before = ib_now_ns();
+        if (clock_gettime(CLOCK_BOOTTIME, &boot) != 0)
+            break;
+        uint64_t after = ib_now_ns();
+        if (after - before >= closest)
+            continue;
+        closest = after - before;
+        *now_ns = before + closest / 2;
+        *boot_ns = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
+    }
+#endif
+    if (*now_ns == 0)
+        *now_ns = ib_now_ns();
+}
+
 void ib_process_counters_read(ib_process_counters *out) {
     struct rusage usage;
-    struct timespec boot;
     char text[1024];
     *out = (ib_process_counters){0};
     if (getrusage(RUSAGE_SELF, &usage) == 0) {
@@ -77,11 +98,7 @@ void ib_process_counters_read(ib_process_counters *out) {
     out->pressure_cpu_ns = pressure_cpu_ns();
     if (ib_sysfile_cgroup("cpu", "cpu.stat", "cpu.stat", text, sizeof text))
         (void)ib_sysfile_line_u64(text, "nr_throttled", &out->throttled_periods);
-    out->now_ns = ib_now_ns();
-#ifdef CLOCK_BOOTTIME
-    if (clock_gettime(CLOCK_BOOTTIME, &boot) == 0)
-        out->boot_ns = (uint64_t)boot.tv_sec * 1000000000u + (uint64_t)boot.tv_nsec;
-#endif
+    read_clocks(&out->now_ns, &out->boot_ns);
 }
 
 uint64_t ib_process_vm_hwm(void) {

@@ -10,12 +10,12 @@
 enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 8 };
 
 /* Gates of the verdict (measurement.md R02, R31). */
-#define IB_GATE_STEAL 0.005          /* of the window */
-#define IB_GATE_PRESSURE 0.05        /* of the window */
-#define IB_GATE_SWITCHES_PER_100 1   /* involuntary, per 100 tokens */
-#define IB_GATE_CLOCK_NS 200         /* one reading of the clock */
-#define IB_GATE_CLOCK_OF_ITL 0.001   /* one reading against the median ITL */
-#define IB_GATE_SUSPENDED_NS 1000000 /* asleep during the window */
+#define IB_GATE_STEAL 0.005           /* of the window */
+#define IB_GATE_PRESSURE 0.05         /* of the window */
+#define IB_GATE_SWITCHES_PER_100 1    /* involuntary, per 100 tokens */
+#define IB_GATE_CLOCK_NS 200          /* one reading of the clock */
+#define IB_GATE_CLOCK_OF_ITL 0.001    /* one reading against the median ITL */
+#define IB_GATE_SUSPENDED_NS 50000000 /* asleep during the window */
 
 typedef struct ib_interval { /* distribution-free 95 % for the median over runs */
     double low, high;        /* NaN: too few runs */

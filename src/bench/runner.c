@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: MIT
+ * One cell: prompt, session, warm-up runs, measured runs, text. Around each run the counters of the
+ * process are read; inside it only ib_generate and the callback below work. The callback stores a
+ * stamp and an id, and looks whether a signal came. */
+#include "base/checked.h"
+#include "base/clock.h"
+#include "bench/bench.h"
+#include "record/environment.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What the callback sees. stamps has room for the request and every token. */
+typedef struct timed {
+    uint64_t *stamps;
+    uint64_t n;
+    const ib_generate_result *result; /* request_ns is set before the first token */
+    ib_streamer *streamer;            /* NULL = nobody looks */
+    volatile const int *stop;         /* NULL = never */
+} timed;
+
+static bool on_token(void *user, uint64_t now_ns, const uint32_t *ids, size_t n_seqs) {
+    timed *t = user;
+    (void)n_seqs;
+    if (t->n == 0) {
+        t->stamps[0] = t->result->request_ns;
+        if (t->streamer)
+            ib_streamer_start(t->streamer, t->stamps[0]);
+    }
+    t->stamps[++t->n] = now_ns;
+    if (t->streamer)
+        (void)ib_streamer_push(t->streamer, now_ns, ids[0]);
+    return !t->stop || *t->stop == 0;
+}
+
+typedef struct bench { /* one cell while it runs */
+    ib_engine *engine;
+    ib_cell *cell;
+    const ib_plan *plan;
+    ib_generation generation; /* owned arrays */
+    ib_ids prompt;            /* owned: one sequence */
+    uint32_t *batch;          /* owned [n_seqs, prompt.n] */
+    size_t n_seqs;
+    ib_run_record times; /* of the prompt */
+} bench;
+
+/* --- before the runs --- */
+
+static ib_status set_once(char **at, const char *text, ib_error *err) {
+    if (*at || !text)
+        return IB_OK;
+    *at = ib_strdup(text);
+    return *at ? IB_OK : ib_fail_memory(err, strlen(text), "the record");
+}
+
+/* A caller that did not say what was asked (the library) gets it from the plan. */
+static ib_status fill_asked(ib_asked *a, const ib_plan *p, ib_error *err) {
+    static const char *const computes[] = {"auto", "float32", "int8"};
+    const ib_engine_config *c = &p->engine;
+    const char *dtype = c->dtype == IB_TYPE_F32    ? "float32"
+                        : c->dtype == IB_TYPE_F16  ? "float16"
+                        : c->dtype == IB_TYPE_BF16 ? "bfloat16"
+                                                   : "auto";
+    if (a->model_id)
+        return IB_OK;
+    a->max_new_tokens = p->generation.max_new_tokens;
+    a->n_prompt = p->prompt.n_random;
+    a->n_batch = p->n_batch;
+    a->n_repetitions = p->n_repetitions;
+    a->n_warmup = p->n_warmup;
+    a->seed = p->prompt.seed;
+    a->n_threads = c->n_threads;
+    a->ignore_eos = p->generation.n_eos == 0;
+    a->chat_template = p->prompt.chat_template;
+    IB_TRY(set_once(&a->model_id, c->model_id, err));
+    IB_TRY(set_once(&a->revision, c->revision, err));
+    IB_TRY(set_once(&a->device, c->device, err));
+    IB_TRY(set_once(&a->attn, ib_attention_name(c->attention), err));
+    IB_TRY(set_once(&a->dtype, dtype, err));
+    IB_TRY(set_once(&a->compute, computes[c->compute], err));
+    return set_once(&a->cpu_tier, c->cpu_tier, err);
+}
+
+static ib_status set(json_t *o, const char *key, json_t *value, ib_error *err) {
+    if (!value || json_object_set_new(o, key, value) != 0)
+        return ib_fail_memory(err, 0, "the settings in force");
+    return IB_OK;
+}
+
+/* The settings in force, for the record. */
+static ib_status describe_generation(const ib_generation *g, json_t **out, ib_error *err) {
+    json_t *o = json_object(), *eos = json_array();
+    json_decref(*out);
+    *out = o;
+    if (!o || set(o, "eos_token_ids", eos, err) != IB_OK)
+        return ib_fail_memory(err, 0, "the settings in force");
+    for (size_t i = 0; i < g->n_eos; i++)
+        if (json_array_append_new(eos, json_integer(g->eos_ids[i])) != 0)
+            return ib_fail_memory(err, 0, "the settings in force");
+    IB_TRY(set(o, "max_new_tokens", json_integer((json_int_t)g->max_new_tokens), err));
+    IB_TRY(set(o, "forced_eos_token_id",
+               g->forced_eos_id >= 0 ? json_integer(g->forced_eos_id) : json_null(), err));
+    IB_TRY(set(o, "do_sample", json_false(), err));
+    IB_TRY(set(o, "repetition_penalty", json_real(g->repetition_penalty), err));
+    IB_TRY(set(o, "no_repeat_ngram_size", json_integer((json_int_t)g->no_repeat_ngram_size), err));
+    IB_TRY(set(o, "min_length", json_integer((json_int_t)g->min_length), err));
+    IB_TRY(set(o, "min_new_tokens", json_integer((json_int_t)g->min_new_tokens), err));
+    IB_TRY(set(o, "n_suppressed", json_integer((json_int_t)g->n_suppress), err));
+    IB_TRY(set(o, "n_begin_suppressed", json_integer((json_int_t)g->n_begin_suppress), err));
+    return set(o, "n_biases", json_integer((json_int_t)g->n_biases), err);
+}
+
+static ib_status settle_generation(bench *b, ib_error *err) {
+    const char *where = NULL;
+    const ib_generation *asked = &b->plan->generation;
+    const json_t *json = ib_engine_generation_json(b->engine, &where);
+    if (asked->n_suppress || asked->n_begin_suppress || asked->n_biases)
+        return ib_fail(
+            err, IB_E_INTERNAL,
+            "a plan cannot carry token lists; fix: put them into generation_config.json");
+    b->generation = *asked;
+    IB_TRY(
+        ib_generation_merge(&b->generation, json, where ? where : "generation_config.json", err));
+    if (b->plan->prompt.n_random && !b->plan->prompt.token_ids) {
+        b->generation.n_eos = 0; /* random text has no end: every run does equal work */
+        b->generation.forced_eos_id = -1;
+    }
+    return describe_generation(&b->generation, &b->cell->generation, err);
+}
+
+static ib_status keep_prompt(bench *b, const ib_buf *text, ib_error *err) {
+    ib_cell *c = b->cell;
+    size_t bytes = b->prompt.n * sizeof *b->prompt.ids, all;
+    free(c->prompt_ids);
+    free(c->prompt_text);
+    c->prompt_text = NULL;
+    c->n_prompt_text = 0;
+    c->prompt_ids = malloc(bytes);
+    b->batch = ib_mul_size(bytes, b->n_seqs, &all) ? malloc(all) : NULL;
+    if (!c->prompt_ids || !b->batch)
+        return ib_fail_memory(err, bytes, "the prompt");
+    memcpy(c->prompt_ids, b->prompt.ids, bytes);
+    c->n_prompt_ids = b->prompt.n;
+    for (size_t i = 0; i < b->n_seqs; i++)
+        memcpy(b->batch + i * b->prompt.n, b->prompt.ids, bytes);
+    if (!text->ptr)
+        return IB_OK;
+    c->prompt_text = ib_strndup(text->ptr, text->len);
+    c->n_prompt_text = text->len;
+    return c->prompt_text ? IB_OK : ib_fail_memory(err, text->len, "the prompt");
+}
+
+static ib_status prepare(bench *b, ib_error *err) {
+    ib_buf text;
+    ib_clock_facts clock;
+    ib_buf_init(&text);
+    ib_status st =
+        ib_bench_prompt(b->engine, &b->plan->prompt, &b->prompt, &text, b->cell, &b->times, err);
+    if (st == IB_OK)
+        st = keep_prompt(b, &text, err);
+    ib_buf_clear(&text);
+    IB_TRY(st);
+    IB_TRY(settle_generation(b, err));
+    uint64_t start = ib_now_ns();
+    IB_TRY(ib_engine_prepare(b->engine, b->prompt.n, (size_t)b->generation.max_new_tokens,
+                             b->n_seqs, err));
+    ib_cell_add_phase(b->cell, "session", ib_now_ns() - start);
+    ib_clock_measure(&clock);
+    b->cell->clock_cost_ns = clock.cost_ns < 1 ? 1 : (uint64_t)(clock.cost_ns + 0.5);
+    return IB_OK;
+}
+
+/* --- one run --- */
+
+static ib_status allocate_run(ib_run_record *r, uint64_t n_tokens, uint64_t n_seqs, ib_error *err) {
+    uint64_t n_stamps, n_ids, bytes;
+    if (!ib_add_u64(n_tokens, 1, &n_stamps) || !ib_mul_u64(n_stamps, sizeof *r->stamps_ns, &bytes))
+        return ib_fail_memory(err, SIZE_MAX, "time stamps");
+    r->stamps_ns = malloc((size_t)bytes);
+    if (!r->stamps_ns)
+        return ib_fail_memory(err, (size_t)bytes, "time stamps");
+    memset(r->stamps_ns, 0xFF, (size_t)bytes); /* pages are there before time counts */
+    if (!ib_mul_u64(n_tokens, n_seqs, &n_ids) || !ib_mul_u64(n_ids, sizeof *r->output_ids, &bytes))
+        return ib_fail_memory(err, SIZE_MAX, "token ids");
+    r->output_ids = malloc((size_t)bytes);
+    if (!r->output_ids)
+        return ib_fail_memory(err, (size_t)bytes, "token ids");
+    memset(r->output_ids, 0xFF, (size_t)bytes);
+    return IB_OK;
+}
+
+static uint64_t grown(uint64_t before, uint64_t after) {
+    return after > before ? after - before : 0;
+}
+
+static void keep_counters(ib_run_record *r, const ib_process_counters *a,
+                          const ib_process_counters *b) {
+    r->major_faults = grown(a->major_faults, b->major_faults);
+    r->minor_faults = grown(a->minor_faults, b->minor_faults);
+    r->involuntary_switches = grown(a->involuntary_switches, b->involuntary_switches);
+    r->voluntary_switches = grown(a->voluntary_switches, b->voluntary_switches);
+    r->window_ns = grown(a->now_ns, b->now_ns);
+    r->steal_ns = grown(a->steal_ns, b->steal_ns);
+    r->throttled_periods = grown(a->throttled_periods, b->throttled_periods);
+    r->pressure_cpu_ns = grown(a->pressure_cpu_ns, b->pressure_cpu_ns);
+    r->suspended_ns = grown(b->now_ns - a->now_ns, b->boot_ns - a->boot_ns);
+}
+
+static void keep_result(ib_run_record *r, const ib_generate_result *result, const bench *b) {
+    r->n_tokens = result->n_tokens;
+    r->prefill_done_ns = result->prefill_ns;
+    r->finite = result->finite;
+    r->stopped_by_eos = result->stopped_by_eos;
+    r->cancelled = result->cancelled && !result->stopped_by_eos &&
+                   result->n_tokens < b->generation.max_new_tokens;
+    r->render_ns = b->times.render_ns;
+    r->tokenize_ns = b->times.tokenize_ns;
+    ib_run_record_hash(r);
+}
+
+static ib_status generate(bench *b, ib_run_record *r, ib_streamer *streamer, ib_error *err) {
+    ib_process_counters before, after;
+    ib_generate_result result = {0};
+    timed t = {.stamps = r->stamps_ns,
+               .result = &result,
+               .streamer = streamer,
+               .stop = b->plan->stop_signal};
+    ib_process_counters_read(&before);
+    ib_status st = ib_engine_run(b->engine, &b->generation, b->batch, b->prompt.n, r->output_ids,
+                                 on_token, &t, &result, err);
+    ib_process_counters_read(&after);
+    if (streamer)
+        r->ring_overflows = ib_streamer_finish(streamer);
+    if (st != IB_OK)
+        return st;
+    keep_counters(r, &before, &after);
+    keep_result(r, &result, b);
+    return IB_OK;
+}
+
+/* A run that failed or made no token leaves no trace in the cell. */
+static ib_status one_run(bench *b, bool warmup, const ib_stream_sink *sink, ib_error *err) {
+    ib_cell *c = b->cell;
+    ib_run_record *r = NULL;
+    ib_streamer *streamer = NULL;
+    IB_TRY(ib_cell_add_run(c, &r, err));
+    r->warmup = warmup;
+    r->n_seqs = b->n_seqs;
+    ib_status st = allocate_run(r, b->generation.max_new_tokens, b->n_seqs, err);
+    if (st == IB_OK && sink)
+        st = ib_streamer_new(&streamer, (size_t)b->generation.max_new_tokens, sink, err);
+    if (st == IB_OK)
+        st = generate(b, r, streamer, err);
+    ib_streamer_free(streamer);
+    if (st != IB_OK || r->n_tokens == 0)
+        ib_run_record_clear(&c->runs[--c->n_runs]);
+    return st;
+}
+
+static ib_status stopped(const bench *b, ib_error *err) {
+    int signal = b->plan->stop_signal ? *b->plan->stop_signal : 0;
+    if (signal == 0)
+        return IB_OK;
+    return ib_fail(err, signal == SIGTERM ? IB_E_TERMINATED : IB_E_INTERRUPTED,
+                   "stopped by %s after %zu runs; fix: none needed, what was measured is kept",
+                   signal == SIGTERM  ? "SIGTERM"
+                   : signal == SIGINT ? "SIGINT"
+                                      : "a signal",
+                   b->cell->n_runs);
+}
+
+static ib_status all_runs(bench *b, ib_error *err) {
+    const ib_plan *p = b->plan;
+    IB_TRY(stopped(b, err));
+    for (uint64_t i = 0; i < p->n_warmup + p->n_repetitions; i++) {
+        bool warmup = i < p->n_warmup;
+        IB_TRY(one_run(b, warmup, i == p->n_warmup ? p->sink : NULL, err));
+        const ib_run_record *r = b->cell->n_runs ? &b->cell->runs[b->cell->n_runs - 1] : NULL;
+        if (r)
+            ib_log_debug(p->engine.log, "run %llu%s: %llu tokens", (unsigned long long)i + 1,
+                         warmup ? " (warm-up)" : "", (unsigned long long)r->n_tokens);
+        IB_TRY(stopped(b, err));
+    }
+    return IB_OK;
+}
+
+/* --- after the runs --- */
+
+/* What the reference prints: prompt and output of the first measured run, special tokens left out,
+ * cleaned up by its rule. Of a batch, the first sequence. */
+static ib_status decode_text(bench *b, ib_run_record *r, ib_error *err) {
+    const ib_tokenizer *t = ib_engine_tokenizer(b->engine);
+    ib_cell *c = b->cell;
+    ib_ids all = {0};
+    ib_buf text;
+    ib_status st = IB_OK;
+    if (!t)
+        return IB_OK;
+    ib_buf_init(&text);
+    for (size_t i = 0; i < b->prompt.n && st == IB_OK; i++)
+        st = ib_ids_add(&all, b->prompt.ids[i], err);
+    for (uint64_t i = 0; i < r->n_tokens && st == IB_OK; i++)
+        st = ib_ids_add(&all, r->output_ids[i * r->n_seqs], err);
+    uint64_t start = ib_now_ns();
+    if (st == IB_OK)
+        st = ib_tokenizer_decode(t, all.ids, all.n, true, &text, err);
+    if (st == IB_OK)
+        st = ib_tokenizer_clean_up(t, &text, err);
+    r->detokenize_ns = ib_now_ns() - start;
+    if (st == IB_OK) {
+        free(c->output_text);
+        c->output_text = ib_strndup(text.ptr ? text.ptr : "", text.len);
+        c->n_output_text = text.len;
+        if (!c->output_text)
+            st = ib_fail_memory(err, text.len, "the output text");
+    }
+    ib_ids_clear(&all);
+    ib_buf_clear(&text);
+    return st;
+}
+
+static void keep_step_bytes(bench *b, const ib_run_record *r) {
+    ib_model_record *m = &b->cell->model;
+    ib_step_bytes step;
+    const ib_model *model = ib_engine_model(b->engine);
+    if (!model)
+        return;
+    ib_model_step_bytes(model, b->prompt.n + r->n_tokens / 2, ib_engine_kv_type(b->engine), &step);
+    m->step_weights = step.weights;
+    m->step_scales = step.scales;
+    m->step_head = step.head;
+    m->step_kv = step.kv * b->n_seqs; /* weights are read once for all sequences */
+    m->step_total = step.weights + step.scales + step.head + m->step_kv;
+}
+
+static ib_status finish(bench *b, ib_error *err) {
+    ib_run_record *first = NULL;
+    ib_engine_memory(b->engine, &b->cell->memory);
+    for (size_t i = 0; i < b->cell->n_runs && !first; i++)
+        if (!b->cell->runs[i].warmup)
+            first = &b->cell->runs[i];
+    if (!first)
+        return IB_OK;
+    keep_step_bytes(b, first);
+    return decode_text(b, first, err);
+}
+
+ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, const ib_plan *plan,
+                          ib_error *err) {
+    bench b = {.engine = e, .cell = cell, .plan = plan};
+    b.n_seqs = plan->n_batch ? (size_t)plan->n_batch : 1;
+    ib_status st = fill_asked(&cell->asked, plan, err);
+    if (st == IB_OK && opened && opened != cell)
+        st = ib_cell_copy_opened(cell, opened, err);
+    if (st == IB_OK)
+        st = prepare(&b, err);
+    if (st == IB_OK) {
+        st = all_runs(&b, err);
+        ib_error late = {0};
+        ib_status done = finish(&b, st == IB_OK ? err : &late);
+        st = st == IB_OK ? done : st;
+    }
+    ib_generation_clear(&b.generation);
+    ib_ids_clear(&b.prompt);
+    free(b.batch);
+    return st;
+}
+
+ib_status ib_bench_run_cell(ib_cell *cell, const ib_plan *plan, ib_error *err) {
+    ib_engine *engine = NULL;
+    IB_TRY(ib_engine_open(&engine, &plan->engine, cell, err));
+    ib_status st = ib_bench_run_on(engine, cell, cell, plan, err);
+    ib_engine_close(engine);
+    return st;
+}

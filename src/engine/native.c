@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: MIT
+ * The engine that is this program's own decoder. Opening goes through fixed phases, each timed:
+ *   open       model argument -> folder or file; files mapped, headers checked
+ *   config     what the model is, and generation_config.json
+ *   tokenizer  tokenizer and chat templates
+ *   device     the backend's device
+ *   weights    every tensor checked and placed on the device
+ * (the runner adds "session"). The model dtype follows transformers 5.x (generation.md section 3):
+ * "auto" is the configuration's dtype, float32 for GGUF. */
+#include "base/clock.h"
+#include "base/file.h"
+#include "engine/describe.h"
+#include "engine/text_side.h"
+#include "record/environment.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ib_engine {
+    const ib_log *log;   /* borrowed from the caller */
+    ib_hub_result found; /* owned */
+    ib_checkpoint *ckpt; /* owned */
+    ib_config config;    /* owned until the model takes it over */
+    bool has_config;
+    json_t *generation;    /* owned; NULL = the model has no generation_config.json */
+    char *generation_path; /* owned */
+    ib_tokenizer *tokenizer;
+    ib_chat_templates templates;
+    ib_device *device;
+    ib_model *model;
+    ib_session *session; /* all owned; freed in reverse order */
+    ib_attention attention;
+    ib_type dtype, kv_type;
+};
+
+void ib_engine_close(ib_engine *e) {
+    if (!e)
+        return;
+    ib_session_free(e->session);
+    ib_model_free(e->model);
+    if (e->device)
+        ib_device_close(e->device);
+    ib_chat_templates_clear(&e->templates);
+    ib_tokenizer_free(e->tokenizer);
+    if (e->has_config)
+        ib_config_clear(&e->config);
+    ib_checkpoint_close(e->ckpt);
+    json_decref(e->generation);
+    free(e->generation_path);
+    ib_hub_result_clear(&e->found);
+    free(e);
+}
+
+/* --- phases --- */
+
+static ib_status open_files(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    static const ib_hub_env nothing = {0};
+    ib_error missing = {0};
+    IB_TRY(ib_hub_resolve(&e->found, c->model_id, c->revision, c->cache_dir,
+                          c->hub_env ? c->hub_env : &nothing, c->log, err));
+    if (c->weights)
+        return ib_checkpoint_open(&e->ckpt, e->found.path, c->log, err);
+    ib_status st = ib_checkpoint_open(&e->ckpt, e->found.path, c->log, &missing);
+    if (st == IB_OK || (st == IB_E_INPUT && ib_path_is_dir(e->found.path)))
+        return IB_OK;
+    return ib_fail(err, st, "%s", missing.text);
+}
+
+static ib_status read_generation(ib_engine *e, ib_error *err) {
+    e->generation_path = ib_path_join(e->found.path, "generation_config.json");
+    if (!e->generation_path)
+        return ib_fail_memory(err, strlen(e->found.path), "a path");
+    if (!ib_path_exists(e->generation_path))
+        return IB_OK;
+    IB_TRY(ib_json_load(&e->generation, e->generation_path, 0, err));
+    if (json_is_object(e->generation))
+        return IB_OK;
+    char quoted[IB_QUOTED];
+    return ib_fail(err, IB_E_FORMAT,
+                   "bad file in %s: expected a JSON object; fix: download it again",
+                   ib_quotez(e->generation_path, quoted));
+}
+
+static ib_status read_folder_config(ib_engine *e, ib_error *err) {
+    json_t *json = NULL;
+    char *path = ib_path_join(e->found.path, "config.json");
+    ib_status st = path ? IB_OK : ib_fail_memory(err, strlen(e->found.path), "a path");
+    if (st == IB_OK)
+        st = ib_json_load(&json, path, 0, err);
+    if (st == IB_OK)
+        st = ib_config_from_json(&e->config, json, e->ckpt, path, e->log, err);
+    e->has_config = st == IB_OK;
+    json_decref(json);
+    free(path);
+    return st;
+}
+
+static ib_status read_config(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    ib_error problem = {0};
+    ib_status st = IB_OK;
+    if (ib_path_is_dir(e->found.path))
+        IB_TRY(read_generation(e, err));
+    if (!e->ckpt)
+        return IB_OK;
+    if (ib_checkpoint_gguf(e->ckpt)) {
+        st = ib_config_from_gguf(&e->config, e->ckpt, e->log, &problem);
+        e->has_config = st == IB_OK;
+    } else {
+        st = read_folder_config(e, &problem);
+    }
+    if (st == IB_OK)
+        return IB_OK;
+    if (c->weights || (st != IB_E_UNSUPPORTED && st != IB_E_INPUT))
+        return ib_fail(err, st, "%s", problem.text);
+    ib_log_debug(e->log, "no configuration: %s", problem.text);
+    return IB_OK;
+}
+
+static ib_status read_text_side(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    const ib_gguf_meta *meta = e->ckpt ? ib_checkpoint_gguf(e->ckpt) : NULL;
+    if (meta)
+        return ib_text_side_gguf(&e->tokenizer, &e->templates, meta, c->log, err);
+    return ib_text_side_folder(&e->tokenizer, &e->templates, e->found.path, c->log, err);
+}
+
+/* The model dtype, and what follows from it. */
+static ib_status settle_dtype(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    e->dtype = c->dtype >= 0 ? (ib_type)c->dtype : e->config.file_dtype;
+    if (e->dtype != IB_TYPE_F32 && e->dtype != IB_TYPE_F16 && e->dtype != IB_TYPE_BF16)
+        return ib_fail(err, IB_E_UNSUPPORTED,
+                       "model dtype %s: not one to compute in; fix: --dtype float32",
+                       ib_type_name(e->dtype));
+    e->kv_type = e->dtype;
+    if (c->dtype == IB_TYPE_F32) /* asked for: it goes through all products */
+        e->config.bnb.compute_dtype = IB_TYPE_F32;
+    return IB_OK;
+}
+
+static ib_status open_device(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    const ib_device_config config = {.n_threads = c->n_threads,
+                                     .cpu_tier = c->cpu_tier,
+                                     .compute =
+                                         c->dtype == IB_TYPE_F32 ? IB_COMPUTE_FLOAT32 : c->compute,
+                                     .log = c->log};
+    if (c->dtype == IB_TYPE_F32 && c->compute == IB_COMPUTE_INT8)
+        return ib_fail(err, IB_E_USAGE,
+                       "--compute int8 with --dtype float32, which means float32 throughout; fix: "
+                       "leave one of them out");
+    IB_TRY(settle_dtype(e, c, err));
+    return ib_device_open(&e->device, c->device ? c->device : "auto", &config, err);
+}
+
+static ib_status load_weights(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    ib_status st = ib_model_load(&e->model, e->device, e->ckpt, &e->config, c->log, err);
+    e->has_config = false; /* taken over, also on failure */
+    return st;
+}
+
+typedef struct phase {
+    const char *name;
+    ib_status (*run)(ib_engine *e, const ib_engine_config *c, ib_error *err);
+    bool weights_only;
+} phase;
+
+static const phase phases[] = {
+    {"open", open_files, false},          {"config", read_config, false},
+    {"tokenizer", read_text_side, false}, {"device", open_device, true},
+    {"weights", load_weights, true},
+};
+
+static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *cell, ib_error *err) {
+    for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
+        if (phases[i].weights_only && !c->weights)
+            continue;
+        uint64_t start = ib_now_ns();
+        IB_TRY(phases[i].run(e, c, err));
+        uint64_t took = ib_now_ns() - start;
+        if (cell)
+            ib_cell_add_phase(cell, phases[i].name, took);
+        ib_log_debug(c->log, "%s: %llu us", phases[i].name, (unsigned long long)(took / 1000));
+    }
+    return IB_OK;
+}
+
+static ib_status describe(const ib_engine *e, ib_cell *cell, ib_error *err) {
+    ib_device_info info = {0};
+    ib_backend_of(e->device)->info(e->device, &info);
+    IB_TRY(ib_describe_resolved(&cell->resolved, &info, e->attention, e->dtype, e->kv_type, err));
+    return ib_describe_model(&cell->model, &e->found, e->ckpt, e->model, err);
+}
+
+ib_status ib_engine_open(ib_engine **out, const ib_engine_config *config, ib_cell *cell,
+                         ib_error *err) {
+    ib_engine *e = calloc(1, sizeof *e);
+    *out = NULL;
+    if (!e)
+        return ib_fail_memory(err, sizeof *e, "the engine");
+    e->log = config->log;
+    e->attention = config->attention;
+    ib_status st = run_phases(e, config, cell, err);
+    if (st == IB_OK && cell && config->weights)
+        st = describe(e, cell, err);
+    if (st != IB_OK) {
+        ib_engine_close(e);
+        return st;
+    }
+    *out = e;
+    return IB_OK;
+}
+
+/* --- what was opened --- */
+
+const ib_tokenizer *ib_engine_tokenizer(const ib_engine *e) {
+    return e->tokenizer;
+}
+
+const ib_chat_templates *ib_engine_templates(const ib_engine *e) {
+    return &e->templates;
+}
+
+ib_model *ib_engine_model(ib_engine *e) {
+    return e->model;
+}
+
+const ib_config *ib_engine_config_of(const ib_engine *e) {
+    if (e->model)
+        return ib_model_config(e->model);
+    return e->has_config ? &e->config : NULL;
+}
+
+const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e) {
+    return e->ckpt;
+}
+
+const json_t *ib_engine_generation_json(const ib_engine *e, const char **where) {
+    if (where)
+        *where = e->generation_path;
+    return e->generation;
+}
+
+ib_attention ib_engine_attention(const ib_engine *e) {
+    return e->attention;
+}
+
+ib_type ib_engine_kv_type(const ib_engine *e) {
+    return e->kv_type;
+}
+
+const ib_log *ib_engine_log(const ib_engine *e) {
+    return e->log;
+}
+
+/* --- running --- */
+
+ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,
+                            ib_error *err) {
+    const ib_session_options options = {.n_ctx = n_prompt + max_new_tokens,
+                                        .n_seqs = n_seqs,
+                                        .n_prompt_max = n_prompt,
+                                        .attention = e->attention,
+                                        .kv_type = e->kv_type};
+    if (!e->model)
+        return ib_fail(err, IB_E_INTERNAL, "the engine was opened without weights");
+    if (options.n_ctx < max_new_tokens)
+        return ib_fail(err, IB_E_RESOURCE, "too many tokens asked for: %zu; fix: ask for fewer",
+                       max_new_tokens);
+    ib_session_free(e->session);
+    e->session = NULL;
+    return ib_session_new(&e->session, e->model, &options, err);
+}
+
+ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,
+                        size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,
+                        ib_generate_result *out, ib_error *err) {
+    if (!e->session)
+        return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
+    return ib_generate(e->session, g, prompt, n_prompt, out_ids, on_token, user, out, err);
+}
+
+void ib_engine_memory(const ib_engine *e, ib_memory_record *out) {
+    ib_ledger ledger = {0};
+    if (e->device)
+        ib_backend_of(e->device)->ledger(e->device, &ledger);
+    *out = (ib_memory_record){.weights = ledger.peak[IB_MEM_WEIGHTS],
+                              .weights_mapped = ledger.mapped_bytes,
+                              .kv = ledger.peak[IB_MEM_KV],
+                              .scratch = ledger.peak[IB_MEM_SCRATCH],
+                              .io = ledger.peak[IB_MEM_IO],
+                              .peak_total = ledger.peak_total,
+                              .vm_hwm = ib_process_vm_hwm()};
+}
