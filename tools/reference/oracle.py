@@ -169,9 +169,9 @@ def logits_of(make, ids):
         return make()(torch.tensor([ids])).logits[0].float().numpy()
 
 
-def greedy_of(make, ids, max_new_tokens, eos=EOS, forced_eos=EOS):
+def greedy_of(make, ids, max_new_tokens, eos=EOS, forced_eos=EOS, cache=True):
     """The benchmark's generate() call. Returns the new ids and, per step, the gap of the two best scores."""
-    config = GenerationConfig(use_cache=True, forced_eos_token_id=forced_eos, eos_token_id=eos,
+    config = GenerationConfig(use_cache=cache, forced_eos_token_id=forced_eos, eos_token_id=eos,
                               max_new_tokens=max_new_tokens, do_sample=False)
     config.return_dict_in_generate = True
     config.output_scores = True

@@ -86,7 +86,7 @@ def random_case(number):
     if family == "qwen3":
         config["attention_bias"] = r.random() < 0.3
     if family == "mistral":
-        config["sliding_window"] = r.choice([None, 1, 5, 17, 300])
+        config["sliding_window"] = r.choice([None, 2, 5, 17, 300])
     if family in ("qwen2", "qwen3"):
         config.update(use_sliding_window=r.random() < 0.6, sliding_window=r.choice([3, 9, 30]),
                       max_window_layers=r.choice([0, 1, 2]))
