@@ -32,6 +32,40 @@ static bool too_deep(ib_str text, size_t *offset) {
     return false;
 }
 
+static size_t digits_at(const char *p, const char *end) {
+    const char *start = p;
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    return (size_t)(p - start);
+}
+
+/* A copy of text in which integers of 19 digits or more are written as reals ("...e0"), so that
+ * only they lose their type. NULL when out of memory or when the text is still no JSON. */
+static json_t *parse_with_huge_integers(ib_str text, size_t flags, json_error_t *problem) {
+    const char *end = text.ptr + text.len;
+    ib_buf copy;
+    ib_status st = IB_OK;
+    bool in_string = false;
+    json_t *out = NULL;
+    ib_buf_init(&copy);
+    for (const char *p = text.ptr; st == IB_OK && p < end;) {
+        const size_t n = in_string ? 0 : digits_at(p, end);
+        const bool after_fraction = p > text.ptr && strchr(".eE+", p[-1]) != NULL;
+        const bool goes_on = p + n < end && strchr(".eE", p[n]) != NULL;
+        const size_t step = n > 0 ? n : *p == '\\' && p + 1 < end ? 2 : 1;
+        if (n == 0 && *p == '"')
+            in_string = !in_string;
+        st = ib_buf_add(&copy, p, step, NULL);
+        if (st == IB_OK && n >= 19 && !after_fraction && !goes_on)
+            st = ib_buf_adds(&copy, "e0", NULL);
+        p += step;
+    }
+    if (st == IB_OK)
+        out = json_loadb(copy.ptr, copy.len, flags, problem);
+    ib_buf_clear(&copy);
+    return out;
+}
+
 ib_status ib_json_parse(json_t **out, ib_str text, const char *what, ib_error *err) {
     char name[IB_QUOTED], detail[IB_QUOTED];
     size_t bad = 0, flags = JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL;
@@ -47,7 +81,7 @@ ib_status ib_json_parse(json_t **out, ib_str text, const char *what, ib_error *e
                        ib_quotez(what, name), bad);
     *out = json_loadb(text.ptr ? text.ptr : "", text.len, flags, &problem);
     if (!*out && json_error_code(&problem) == json_error_numeric_overflow)
-        *out = json_loadb(text.ptr, text.len, flags | JSON_DECODE_INT_AS_REAL, &problem);
+        *out = parse_with_huge_integers(text, flags, &problem);
     if (*out)
         return IB_OK;
     if (json_error_code(&problem) == json_error_out_of_memory)

@@ -95,11 +95,6 @@ static ib_status check_matrix(const loader *l, const ib_matrix *mat, ib_role rol
         return ib_fail(err, IB_E_FORMAT,
                        "quantized embedding table '%s' in %s: %s; fix: quantize linear layers only",
                        ib_quotez(name, quoted), file_of(l, file), ib_type_name(mat->type));
-    if (!ib_matrix_type_supported(mat->type))
-        return ib_fail(err, IB_E_UNSUPPORTED,
-                       "unsupported type of tensor '%s' in %s: %s; fix: use F32, F16, BF16 or a "
-                       "supported quantization",
-                       ib_quotez(name, quoted), file_of(l, file), ib_type_name(mat->type));
     ib_status st = l->m->backend->supports(l->m->device, table ? IB_OP_EMBED : IB_OP_LINEAR,
                                            mat->type, (size_t)mat->n_cols, err);
     return st == IB_OK ? IB_OK : ib_context(err, st, "tensor '%s'", ib_quotez(name, quoted));

@@ -5,3 +5,6 @@ ib_unit_test(test_model_golden SOURCES ${here}/test_model_golden.c ${here}/model
   DEPS ${model_deps})
 ib_unit_test(test_rope SOURCES ${here}/test_rope.c DEPS ${model_deps})
 ib_unit_test(test_processors SOURCES ${here}/test_processors.c DEPS ${model_deps})
+ib_unit_test(test_config SOURCES ${here}/test_config.c DEPS ${model_deps})
+ib_unit_test(test_generate SOURCES ${here}/test_generate.c ${here}/model_support.c
+  DEPS ${model_deps})

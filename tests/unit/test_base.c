@@ -189,6 +189,7 @@ static void json_is_strict_but_reads_pythons_files(void **state) {
     double d;
     assert_int_equal(ib_json_get_double(j, "m", 0, &d, "test.json at ", &err), IB_OK);
     assert_true(d == 1e30);
+    assert_true(json_is_integer(json_object_get(j, "n")));
     json_decref(j);
 }
 
