@@ -8,3 +8,11 @@ ib_unit_test(test_processors SOURCES ${here}/test_processors.c DEPS ${model_deps
 ib_unit_test(test_config SOURCES ${here}/test_config.c DEPS ${model_deps})
 ib_unit_test(test_generate SOURCES ${here}/test_generate.c ${here}/model_support.c
   DEPS ${model_deps})
+ib_unit_test(test_config_gguf SOURCES ${here}/test_config_gguf.c DEPS ${model_deps})
+ib_unit_test(test_model_load SOURCES ${here}/test_model_load.c ${here}/model_support.c
+  DEPS ${model_deps})
+ib_unit_test(test_model_alloc SOURCES ${here}/test_model_alloc.c ${here}/model_support.c
+  DEPS ${model_deps})
+foreach(function malloc calloc realloc posix_memalign aligned_alloc free)
+  target_link_options(test_model_alloc PRIVATE "-Wl,--wrap=${function}")
+endforeach()
