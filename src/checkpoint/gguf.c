@@ -48,10 +48,14 @@ static ib_status take(cursor *s, size_t n, const char *what, uint64_t *out) {
 
 static ib_status take_string(cursor *s, const char *what, ib_str *out) {
     uint64_t n = 0, at = s->at;
+    char path[IB_QUOTED];
     IB_TRY(take(s, 8, what, &n));
     if (n > left(s))
         return bad(s, at, "%s claims %llu bytes, %llu are left", what, (unsigned long long)n,
                    (unsigned long long)left(s));
+    if (n > IB_CAP_GGUF_STRING)
+        return ib_fail(s->err, IB_E_RESOURCE, "%s in '%s' has %llu bytes, at most %d", what,
+                       ib_quotez(s->file->path, path), (unsigned long long)n, IB_CAP_GGUF_STRING);
     *out = (ib_str){(const char *)s->file->data + s->at, (size_t)n};
     s->at += n;
     return IB_OK;

@@ -19,6 +19,7 @@ enum {
     IB_CAP_SHARDS = 4096,
     IB_CAP_GGUF_KV = 65536,
     IB_CAP_GGUF_ARRAY = 16000000, /* elements */
+    IB_CAP_GGUF_STRING = 1 << 30, /* bytes */
     IB_CAP_GGUF_ALIGNMENT = 4096
 };
 

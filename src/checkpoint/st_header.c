@@ -354,6 +354,12 @@ static ib_status check_name(const parser *s, const char *at, ib_str name) {
     return IB_OK;
 }
 
+static ib_status too_many(const parser *s) {
+    char name[IB_QUOTED];
+    return ib_fail(s->err, IB_E_RESOURCE, "more than %d tensors in '%s'; fix: use a smaller model",
+                   IB_CAP_TENSORS, ib_quotez(s->path, name));
+}
+
 static ib_status parse_top(parser *s, ib_st_header *out) {
     bool metadata = false;
     if (s->p == s->end || *s->p != '{')
@@ -373,8 +379,7 @@ static ib_status parse_top(parser *s, ib_st_header *out) {
             IB_TRY(check_name(s, at, e.name));
             IB_TRY(parse_entry(s, &e));
             if (out->n == IB_CAP_TENSORS)
-                return ib_fail(s->err, IB_E_RESOURCE, "more than %d tensors in one file",
-                               IB_CAP_TENSORS);
+                return too_many(s);
             IB_TRY(ib_checkpoint_grow((void **)&out->entries, &out->cap, out->n,
                                       sizeof *out->entries, s->err));
             out->entries[out->n++] = e;

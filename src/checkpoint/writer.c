@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static ib_status add_name(ib_buf *b, const char *name, ib_error *err) {
@@ -96,4 +97,34 @@ ib_status ib_st_writer_close(ib_st_writer *w, ib_error *err) {
 
 void ib_st_writer_abandon(ib_st_writer *w) {
     ib_outfile_abandon(&w->file);
+}
+
+/* The shortest decimal that reads back as the same double. */
+static void shortest(double v, char out[40]) {
+    for (int digits = 1; digits <= 17; digits++) {
+        (void)snprintf(out, 40, "%.*g", digits, v);
+        if (strtod(out, NULL) == v)
+            break;
+    }
+    if (!strpbrk(out, ".e")) /* a real stays a real */
+        (void)snprintf(out + strlen(out), 3, ".0");
+}
+
+ib_status ib_bnb_state_text(const ib_matrix *m, ib_type dtype, ib_buf *out, ib_error *err) {
+    const char *name = dtype == IB_TYPE_F16    ? "float16"
+                       : dtype == IB_TYPE_BF16 ? "bfloat16"
+                                               : "float32";
+    char offset[40];
+    IB_TRY(ib_buf_addf(out, err,
+                       "{\"quant_type\": \"%s\", \"blocksize\": %u, \"dtype\": \"%s\", "
+                       "\"shape\": [%llu, %llu]",
+                       m->type == IB_TYPE_NF4 ? "nf4" : "fp4", m->blocksize, name,
+                       (unsigned long long)m->n_rows, (unsigned long long)m->n_cols));
+    if (m->absmax)
+        return ib_buf_addc(out, '}', err);
+    shortest((double)m->nested_offset, offset);
+    return ib_buf_addf(out, err,
+                       ", \"nested_blocksize\": %u, \"nested_dtype\": \"float32\", "
+                       "\"nested_offset\": %s}",
+                       m->nested_blocksize, offset);
 }

@@ -29,4 +29,11 @@ ib_status ib_st_writer_add(ib_st_writer *w, const void *bytes, uint64_t n,
 ib_status ib_st_writer_close(ib_st_writer *w, ib_error *err) IB_MUST_CHECK;
 void ib_st_writer_abandon(ib_st_writer *w);
 
+/* The JSON text of a quant_state tensor ("<weight>.quant_state.bitsandbytes__nf4" or __fp4),
+ * written as bitsandbytes writes it. m: type, shape and blocksize of a 4-bit matrix; nested when
+ * absmax is NULL. dtype: F32, F16 or BF16, the weight's type before it was quantized. Appends to
+ * out. */
+ib_status ib_bnb_state_text(const ib_matrix *m, ib_type dtype, ib_buf *out,
+                            ib_error *err) IB_MUST_CHECK;
+
 #endif

@@ -135,6 +135,24 @@ static void counts_have_caps(void **state) {
     free(big);
 }
 
+/* Sparse files: only the header has bytes. */
+static void strings_have_a_cap(void **state) {
+    (void)state;
+    const uint64_t cap = (uint64_t)1 << 30;
+    for (uint64_t n = cap - 1; n <= cap + 1; n++) {
+        begin(3, 0, 1);
+        key("text", STRING);
+        u64(n);
+        put("a.gguf", file, used);
+        assert_int_equal(truncate(at("a.gguf"), (off_t)(used + n)), 0);
+        if (n > cap)
+            expect_refused("cap of strings", at("a.gguf"), IB_E_RESOURCE,
+                           "1073741825 bytes, at most");
+        else
+            ib_checkpoint_close(expect_opened("cap of strings", at("a.gguf")));
+    }
+}
+
 static void keys_and_values(void **state) {
     (void)state;
     static const uint64_t lengths[] = {UINT64_MAX, 1000, (uint64_t)1 << 62};
@@ -520,6 +538,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(headers),
         cmocka_unit_test(counts_have_caps),
+        cmocka_unit_test(strings_have_a_cap),
         cmocka_unit_test(keys_and_values),
         cmocka_unit_test(alignments),
         cmocka_unit_test(shapes),

@@ -235,6 +235,28 @@ static void many_entries_load_fast(void **state) {
     ib_checkpoint_close(c);
 }
 
+static void one_million_tensors_are_the_last(void **state) {
+    (void)state;
+    for (int n = 999999; n <= 1000001; n++) {
+        ib_error err;
+        ib_buf b;
+        ib_buf_init(&b);
+        for (int i = 0; i < n; i++)
+            if (ib_buf_addf(&b, &err,
+                            "%c\"%d\":{\"dtype\":\"U8\",\"shape\":[0],\"data_offsets\":[0,0]}",
+                            i ? ',' : '{', i) != IB_OK)
+                fail_msg("%s", err.text);
+        assert_int_equal(ib_buf_addc(&b, '}', &err), IB_OK);
+        put_header("a.safetensors", b.ptr, b.len, 0);
+        ib_buf_clear(&b);
+        if (n > 1000000)
+            expect_refused("cap of tensors", at("a.safetensors"), IB_E_RESOURCE,
+                           "more than 1000000 tensors");
+        else
+            ib_checkpoint_close(expect_opened("cap of tensors", at("a.safetensors")));
+    }
+}
+
 static void long_names_and_ranks_are_refused(void **state) {
     (void)state;
     enum { LONG = 1 << 20 };
@@ -430,6 +452,7 @@ int main(void) {
         cmocka_unit_test(depth_64_is_the_last),
         cmocka_unit_test(overlaps_and_holes_are_refused),
         cmocka_unit_test(many_entries_load_fast),
+        cmocka_unit_test(one_million_tensors_are_the_last),
         cmocka_unit_test(long_names_and_ranks_are_refused),
         cmocka_unit_test(good_oddities_are_accepted),
         cmocka_unit_test(large_metadata_is_accepted),

@@ -74,11 +74,39 @@ static void impossible_entries_are_refused(void **state) {
                      IB_E_OUTPUT);
 }
 
+/* The text of every layer that bitsandbytes saved, byte for byte. */
+static void state_texts_equal_the_reference(void **state) {
+    (void)state;
+    ib_checkpoint *c = expect_opened("golden", IB_SOURCE_DIR "/tests/golden/quant/bnb.safetensors");
+    int seen = 0;
+    for (size_t i = 0; i < ib_checkpoint_n_tensors(c); i++) {
+        const ib_stored_tensor *t = ib_checkpoint_tensor(c, i);
+        char module[64];
+        ib_matrix m;
+        ib_error err = {0};
+        ib_buf text;
+        if (!strstr(t->name.ptr, ".weight.quant_state."))
+            continue;
+        (void)snprintf(module, sizeof module, "%.*s",
+                       (int)(strstr(t->name.ptr, ".weight.") - t->name.ptr), t->name.ptr);
+        assert_int_equal(ib_checkpoint_matrix_any(c, module, NULL, &m, &err), IB_OK);
+        ib_buf_init(&text);
+        assert_int_equal(ib_bnb_state_text(&m, IB_TYPE_F32, &text, &err), IB_OK);
+        assert_int_equal(text.len, t->n_bytes);
+        assert_memory_equal(text.ptr, t->data, t->n_bytes);
+        ib_buf_clear(&text);
+        seen++;
+    }
+    assert_int_equal(seen, 6);
+    ib_checkpoint_close(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_are_read_back),
         cmocka_unit_test(wrong_amounts_are_internal_errors),
         cmocka_unit_test(impossible_entries_are_refused),
+        cmocka_unit_test(state_texts_equal_the_reference),
     };
     return cmocka_run_group_tests_name("writer", tests, make_scratch, remove_scratch);
 }
