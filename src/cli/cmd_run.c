@@ -19,6 +19,7 @@ typedef struct run_state {
     json_t *messages;   /* owned: --messages */
     ib_stream_sink sink;
     bool header_out;
+    uint64_t *gaps;        /* owned [max_new_tokens]: of the live lines, for --print-median */
     ib_status live_status; /* of the live lines */
     ib_error live_error;
 } run_state;
@@ -114,13 +115,17 @@ static void on_token(void *user, uint64_t index, uint64_t gap_ns) {
     run_state *s = user;
     ib_error *err = &s->live_error;
     ib_buf line;
-    (void)index;
     if (s->live_status != IB_OK)
         return;
     ib_buf_init(&line);
     ib_status st = s->header_out ? IB_OK : print_header(s, err);
     if (st == IB_OK)
         st = ib_report_text_latency(gap_ns, &line, err);
+    if (s->gaps && index < s->cli->options.max_new_tokens) {
+        s->gaps[index] = gap_ns;
+        if (st == IB_OK)
+            st = ib_report_text_running_median(s->gaps, (size_t)index + 1, &line, err);
+    }
     if (st == IB_OK)
         st = ib_output_write(&s->cli->out, line.ptr, line.len, err);
     if (st == IB_OK)
@@ -152,6 +157,9 @@ static ib_status prepare(run_state *s, ib_error *err) {
     if (ib_cli_shows_text(o) && !o->quiet) {
         s->sink = (ib_stream_sink){.token = on_token, .user = s};
         s->plan.sink = &s->sink;
+        s->gaps = o->print_median ? calloc((size_t)o->max_new_tokens, sizeof *s->gaps) : NULL;
+        if (o->print_median && !s->gaps)
+            return ib_fail_memory(err, (size_t)o->max_new_tokens, "the running median");
     }
     IB_TRY(ib_cli_record_start(cli, &s->record, err));
     IB_TRY(ib_record_add_cell(&s->record, &s->cell, err));
@@ -196,5 +204,6 @@ ib_status ib_cmd_run(ib_cli *cli, ib_error *err) {
     ib_generation_clear(&s.plan.generation);
     ib_buf_clear(&s.prompt_text);
     json_decref(s.messages);
+    free(s.gaps);
     return st;
 }

@@ -197,7 +197,7 @@ const ib_option ib_option_rows[] = {
      .offset = FIELD(percentiles), .fallback = "10,25,50,75,90", .group = "Output",
      .help = "percentiles of the latencies, 0 to 100, at most 16"},
     {ROW("print-median", "", NULL, REPORTING), FLAG(print_median), .group = "Output",
-     .help = "the median line of the reference (always part of the text report)"},
+     .help = "a median after every tenth token line, as the reference's print_median has it"},
     {ROW("quiet", "", NULL, ALL), FLAG(quiet), .group = "Output",
      .help = "no live lines and no log below errors; with --output nothing on standard output"},
     {ROW("log-level", "", "LEVEL", ALL), CHOICE(log_level, level_choices, "info"),

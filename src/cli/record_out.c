@@ -128,7 +128,8 @@ ib_status ib_cli_report(ib_cli *cli, const ib_record *record, bool printed_live,
     const ib_options *o = &cli->options;
     ib_report_options ro = {.percentiles = o->percentiles.n ? o->percentiles.values : NULL,
                             .n_percentiles = o->percentiles.n,
-                            .print_median = true};
+                            .print_median = true,
+                            .running_median = o->print_median};
     const char *on_stdout = ib_cli_shows_text(o) ? "text" : o->output ? NULL : o->format;
     ib_buf text;
     ib_buf_init(&text);

@@ -7,9 +7,6 @@
 #include "base/file.h"
 #include "cli/options.h"
 
-#include <stdio.h>
-#include <string.h>
-
 /* Parses words separated by '|'; an empty text means no arguments. */
 static ib_status parse(ib_options *o, const char *words, ib_error *err) {
     static char store[4096];

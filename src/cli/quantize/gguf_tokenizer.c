@@ -161,13 +161,13 @@ static json_t *added_tokens(const ib_gguf_tokens *v) {
     return list;
 }
 
+/* Of equal strings (padding) the last id counts; a string that is not UTF-8 cannot be met in text
+ * and is left out. */
 static json_t *vocab_object(const ib_gguf_tokens *v) {
     json_t *vocab = json_object();
-    for (uint64_t id = 0; id < v->n; id++) {
-        ib_str t = v->tokens[id];
-        if (!json_object_getn(vocab, t.ptr, t.len)) /* a repeated string keeps its first id */
-            (void)json_object_setn_new(vocab, t.ptr, t.len, json_integer((json_int_t)id));
-    }
+    for (uint64_t id = 0; id < v->n; id++)
+        (void)json_object_setn_new(vocab, v->tokens[id].ptr, v->tokens[id].len,
+                                   json_integer((json_int_t)id));
     return vocab;
 }
 
