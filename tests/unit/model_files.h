@@ -46,6 +46,16 @@ static inline int remove_scratch(void **state) {
     return 0;
 }
 
+/* malloc for tests: never NULL. */
+static inline void *room(size_t n) {
+    void *p = malloc(n);
+    if (!p) {
+        fail_msg("out of memory: %zu bytes", n);
+        abort();
+    }
+    return p;
+}
+
 /* Path in the scratch folder; valid until the eighth next call. */
 static inline const char *at(const char *name) {
     static char paths[8][512];
@@ -67,8 +77,7 @@ static inline void put_text(const char *name, const char *text) {
 
 /* A safetensors file with this header (n bytes) and n_data bytes 0, 1, 2, ... */
 static inline void put_header(const char *name, const char *header, size_t n, size_t n_data) {
-    unsigned char *bytes = malloc(8 + n + n_data);
-    assert_non_null(bytes);
+    unsigned char *bytes = room(8 + n + n_data);
     for (size_t i = 0; i < 8; i++)
         bytes[i] = (unsigned char)((uint64_t)n >> (8 * i));
     memcpy(bytes + 8, header, n);

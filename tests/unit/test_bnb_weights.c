@@ -247,8 +247,7 @@ static void state_tensors_have_limits(void **state) {
     good_parts(p, false);
     p[BLOB].dtype = "I8";
     expect_bad("BN05g", p, IB_E_FORMAT, "quant_state has dtype I8");
-    char *text = malloc(HUGE_STATE);
-    assert_non_null(text);
+    char *text = room(HUGE_STATE);
     memset(text, ' ', HUGE_STATE);
     good_parts(p, false);
     p[BLOB].bytes = text;

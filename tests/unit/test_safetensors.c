@@ -163,8 +163,7 @@ static void nuls_and_depth_are_refused(void **state) {
     expect_refused("ST10c", at("bad.safetensors"), IB_E_FORMAT, "something follows");
     enum { DEEP = 100000 };
     static const char start[] = "{\"a\":{\"x\":";
-    char *deep = malloc(sizeof start + DEEP);
-    assert_non_null(deep);
+    char *deep = room(sizeof start + DEEP);
     memcpy(deep, start, sizeof start - 1);
     memset(deep + sizeof start - 1, '[', DEEP);
     put_header("bad.safetensors", deep, sizeof start - 1 + DEEP, 0);
@@ -260,8 +259,7 @@ static void one_million_tensors_are_the_last(void **state) {
 static void long_names_and_ranks_are_refused(void **state) {
     (void)state;
     enum { LONG = 1 << 20 };
-    char *header = malloc(LONG + 256);
-    assert_non_null(header);
+    char *header = room(LONG + 256);
     for (int n = 1023; n <= 1025; n++) {
         memcpy(header, "{\"", 2);
         memset(header + 2, 'x', (size_t)n);
@@ -324,8 +322,7 @@ static void large_metadata_is_accepted(void **state) {
     (void)state;
     enum { LARGE = 20 << 20 };
     static const char start[] = "{\"__metadata__\":{\"k\":\"";
-    char *header = malloc(LARGE + 64);
-    assert_non_null(header);
+    char *header = room(LARGE + 64);
     memcpy(header, start, sizeof start - 1);
     memset(header + sizeof start - 1, 'm', LARGE);
     memcpy(header + sizeof start - 1 + LARGE, "\"}}", 3);
