@@ -117,11 +117,11 @@ static ib_status named_weights(const char *folder, char **out, ib_error *err) {
     return st;
 }
 
+/* No allocation, so that running out of memory is not taken for an absent file. */
 static bool folder_has(const char *folder, const char *name) {
-    char *path = ib_path_join(folder, name);
-    bool there = path && ib_path_exists(path);
-    free(path);
-    return there;
+    char path[4096]; /* longer ones no system call takes */
+    const int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return n > 0 && (size_t)n < sizeof path && ib_path_exists(path);
 }
 
 static ib_status open_file(ib_checkpoint *c, const char *path, ib_error *err) {

@@ -68,7 +68,7 @@ void ib_model_step_bytes(const ib_model *m, uint64_t n_past, ib_type kv_type, ib
     *out = m->step;
     for (uint64_t i = 0; i < c->n_layers; i++) {
         uint64_t seen = n_past + 1, window = c->layers[i].window;
-        out->kv += 2 * row * (window > 1 && window < seen ? window : seen);
+        out->kv += 2 * row * (window != 0 && window < seen ? window : seen);
     }
     out->total = out->weights + out->scales + out->head + out->kv;
 }

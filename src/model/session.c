@@ -30,13 +30,6 @@ static ib_norm_args norm_args(const ib_config *c, ib_tensor x, ib_tensor weight,
                           .kind = c->norm_kind};
 }
 
-/* The window of a layer in this step. The reference's cache of a window of one token keeps every
- * key (its slice [-W + 1:] is then [0:]), so that its decode steps see all of them: so do ours. */
-static size_t window_of(const ib_config *c, size_t layer, const ib_step *step) {
-    const size_t window = (size_t)c->layers[layer].window;
-    return window == 1 && step->decode ? 0 : window;
-}
-
 /* q, k, v of this step's rows -> s->attended. s->normed holds the layer's input. */
 static ib_status attention(ib_session *s, size_t index, const ib_step *step, ib_error *err) {
     const ib_config *c = &s->model->config;
@@ -76,7 +69,7 @@ static ib_status attention(ib_session *s, size_t index, const ib_step *step, ib_
                                 .n_heads = (size_t)c->n_heads,
                                 .scale = (float)c->attention_scale,
                                 .softcap = (float)c->attention_softcap,
-                                .window = window_of(c, index, step),
+                                .window = (size_t)c->layers[index].window,
                                 .step = *step};
     return b->attention(s->device, &attend, err);
 }

@@ -11,8 +11,9 @@ ib_unit_test(test_generate SOURCES ${here}/test_generate.c ${here}/model_support
 ib_unit_test(test_config_gguf SOURCES ${here}/test_config_gguf.c DEPS ${model_deps})
 ib_unit_test(test_model_load SOURCES ${here}/test_model_load.c ${here}/model_support.c
   DEPS ${model_deps})
-ib_unit_test(test_model_alloc SOURCES ${here}/test_model_alloc.c ${here}/model_support.c
-  DEPS ${model_deps})
-foreach(function malloc calloc realloc posix_memalign aligned_alloc free)
-  target_link_options(test_model_alloc PRIVATE "-Wl,--wrap=${function}")
+foreach(name test_model_alloc test_model_oom)
+  ib_unit_test(${name} SOURCES ${here}/${name}.c ${here}/model_support.c DEPS ${model_deps})
+  foreach(function malloc calloc realloc posix_memalign aligned_alloc free)
+    target_link_options(${name} PRIVATE "-Wl,--wrap=${function}")
+  endforeach()
 endforeach()

@@ -317,11 +317,62 @@ static void test_chunks(void **state) {
     free(many);
 }
 
+/* Sequences of a batch do not see each other: different prompts together give the ids of each
+ * alone, whatever the attention and the type of the cache. */
+static void batch_against_single(ib_attention attention, ib_type kv_type) {
+    enum { N_PROMPT = 37, N_NEW = 12, N_SEQS = 4 };
+    uint32_t prompts[N_SEQS * N_PROMPT], together[N_NEW * N_SEQS], alone[N_NEW];
+    const size_t n_vocab = (size_t)ib_model_config(model.model)->n_vocab;
+    ib_session_options o = {.n_ctx = N_PROMPT + N_NEW,
+                            .n_seqs = N_SEQS,
+                            .n_prompt_max = N_PROMPT,
+                            .attention = attention,
+                            .kv_type = kv_type};
+    ib_session *s = NULL;
+    ib_generation g;
+    ib_generate_result r;
+    ib_error err;
+    size_t n_different = 0;
+    for (size_t i = 0; i < N_SEQS * N_PROMPT; i++)
+        prompts[i] = (uint32_t)((i * i * 31 + i / N_PROMPT * 5 + 3) % n_vocab);
+    ib_generation_init(&g);
+    g.max_new_tokens = N_NEW;
+    g.n_eos = 0;
+    g.forced_eos_id = -1;
+    assert_int_equal(ib_session_new(&s, model.model, &o, &err), IB_OK);
+    assert_int_equal(ib_generate(s, &g, prompts, N_PROMPT, together, NULL, NULL, &r, &err), IB_OK);
+    assert_true(r.n_tokens == N_NEW && r.finite);
+    ib_session_free(s);
+    o.n_seqs = 1;
+    assert_int_equal(ib_session_new(&s, model.model, &o, &err), IB_OK);
+    for (size_t q = 0; q < N_SEQS; q++) {
+        assert_int_equal(
+            ib_generate(s, &g, prompts + q * N_PROMPT, N_PROMPT, alone, NULL, NULL, &r, &err),
+            IB_OK);
+        for (size_t i = 0; i < N_NEW; i++) {
+            assert_int_equal(alone[i], together[i * N_SEQS + q]);
+            n_different += together[i * N_SEQS + q] != together[i * N_SEQS];
+        }
+    }
+    assert_true(n_different > 0);
+    ib_session_free(s);
+}
+
+static void test_batch(void **state) {
+    (void)state;
+    for (int a = 0; a < IB_ATTN_COUNT; a++) {
+        batch_against_single((ib_attention)a, IB_TYPE_F32);
+        batch_against_single((ib_attention)a, IB_TYPE_BF16);
+        batch_against_single((ib_attention)a, IB_TYPE_F16);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refused), cmocka_unit_test(test_merged),
         cmocka_unit_test(test_endings), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_pieces),  cmocka_unit_test(test_chunks),
+        cmocka_unit_test(test_batch),
     };
     return cmocka_run_group_tests(tests, open_model, close_model);
 }
