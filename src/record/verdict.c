@@ -54,6 +54,7 @@ static worst gather(const ib_cell *cell) {
         double steal = part(r->steal_ns, r->window_ns);
         double pressure = part(r->pressure_cpu_ns, r->window_ns);
         w.steal = steal > w.steal ? steal : w.steal;
+        pressure = pressure < 1 ? pressure : 1; /* the kernel's sum comes in steps */
         w.pressure = pressure > w.pressure ? pressure : w.pressure;
     }
     return w;

@@ -127,25 +127,37 @@ static ib_status load_line(const ib_cell *c, const ib_summary *s, ib_buf *out, i
     return ib_buf_addc(out, '\n', err);
 }
 
-static ib_status work_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
-                            ib_buf *out, ib_error *err) {
+static ib_status prompt_line(const ib_cell *c, const ib_run_record *r, ib_buf *out, ib_error *err) {
     ib_number a, b;
-    IB_TRY(ib_buf_addf(out, err,
-                       "Prompt       %" PRIu64 " tokens (template %s ms, tokenizing %s ms",
-                       c->n_prompt_ids, ib_report_ms(r ? (double)r->render_ns / 1e6 : NAN, &a),
+    IB_TRY(ib_buf_addf(out, err, "Prompt       %" PRIu64 " tokens", c->n_prompt_ids));
+    if (!c->prompt_text)
+        return add(out, " (given as ids)\n", err);
+    IB_TRY(ib_buf_addf(out, err, " (template %s ms, tokenizing %s ms",
+                       ib_report_ms(r ? (double)r->render_ns / 1e6 : NAN, &a),
                        ib_report_ms(r ? (double)r->tokenize_ns / 1e6 : NAN, &b)));
     if (c->n_special_in_text)
         IB_TRY(ib_buf_addf(out, err, "; %" PRIu64 " special tokens in the messages' own text",
                            c->n_special_in_text));
-    IB_TRY(ib_buf_addf(out, err, ")\nGenerated    %" PRIu64 " tokens", r ? r->n_tokens : 0));
+    return add(out, ")\n", err);
+}
+
+/* The forced id at the last position is the length's doing, not the model's. */
+static const char *end_of(const ib_cell *c, const ib_run_record *r) {
+    if (!r)
+        return "";
+    if (r->cancelled)
+        return ", stopped by a signal";
+    return r->stopped_by_eos && r->n_tokens < c->asked.max_new_tokens ? ", ended by an eos id"
+                                                                      : ", ended by the length";
+}
+
+static ib_status work_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
+                            ib_buf *out, ib_error *err) {
+    IB_TRY(prompt_line(c, r, out, err));
+    IB_TRY(ib_buf_addf(out, err, "Generated    %" PRIu64 " tokens", r ? r->n_tokens : 0));
     if (r && r->n_seqs != 1)
         IB_TRY(ib_buf_addf(out, err, " in each of %" PRIu64 " sequences", r->n_seqs));
-    IB_TRY(add(out,
-               !r                  ? ""
-               : r->cancelled      ? ", stopped by a signal"
-               : r->stopped_by_eos ? ", ended by an eos id"
-                                   : ", ended by the length",
-               err));
+    IB_TRY(add(out, end_of(c, r), err));
     return ib_buf_addf(out, err, "; %zu measured run%s of %zu\n", s->n_runs,
                        s->n_runs == 1 ? "" : "s", c->n_runs);
 }
@@ -170,9 +182,10 @@ static ib_status interval(ib_interval v, ib_buf *out, ib_error *err) {
 static ib_status time_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
                             ib_buf *out, ib_error *err) {
     ib_number a, b, d;
-    IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms (prefill %s ms; from text %s ms",
-                       ib_report_ms(s->ttft_ms, &a), ib_report_ms(s->prefill_ms, &b),
-                       ib_report_ms(s->ttft_from_text_ms, &d)));
+    IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms (prefill %s ms", ib_report_ms(s->ttft_ms, &a),
+                       ib_report_ms(s->prefill_ms, &b)));
+    if (c->prompt_text)
+        IB_TRY(ib_buf_addf(out, err, "; from text %s ms", ib_report_ms(s->ttft_from_text_ms, &d)));
     IB_TRY(interval(s->ttft_interval, out, err));
     IB_TRY(ib_buf_addf(out, err, ")\nTPOT         %s ms", ib_report_ms(s->tpot_ms, &a)));
     IB_TRY(interval(s->tpot_interval, out, err));

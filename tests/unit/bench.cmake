@@ -1,3 +1,7 @@
 # SPDX-License-Identifier: MIT
+# The linker sends every allocation of these programs through counters of their own.
 ib_unit_test(test_streamer SOURCES unit/test_streamer.c DEPS ib_bench ib_base)
-target_link_options(test_streamer PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+ib_unit_test(test_bench SOURCES unit/test_bench.c DEPS ib_bench ib_engine ib_record ib_base)
+foreach(program test_streamer test_bench)
+  target_link_options(${program} PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
+endforeach()
