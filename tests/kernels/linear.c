@@ -196,7 +196,7 @@ static double *int8_reference(const ib_matrix *m, const float *x, size_t rows, d
         for (size_t c = 0; c < k; c++) {
             double v = half(x[r * k + c]);
             bool dropped = (threshold > 0 && fabs(v) >= threshold) || (rows > 1 && outlier[c]);
-            float factor = 127.0f / (float)largest;
+            float factor = 1.0f / (float)largest * 127.0f; /* as PyTorch divides */
             qa[c] = dropped || largest <= 0 ? 0 : (int)rintf((float)v * factor);
         }
         for (size_t j = 0; j < m->n_rows; j++) {

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROUNDS = 5, N_OUT = 4096, N_IN = 4096, MANY = 256, MOST_COPIES = 40 };
+enum { ROUNDS = 12, N_OUT = 4096, N_IN = 4096, MANY = 256, MOST_COPIES = 40 };
 
 static const size_t STREAM_BYTES = 160u << 20;
 

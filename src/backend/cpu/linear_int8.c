@@ -100,7 +100,8 @@ static int16_t quantize(float v, float factor) {
 
 static void quantize_row(const ib_device *d, const ib_cpu_int8 *s, const float *x, size_t row) {
     float piece[PIECE], largest = row_absmax(d, s, x);
-    float factor = largest > 0 ? 127.0f / largest : 0.0f;
+    /* PyTorch divides a number by a tensor so: reciprocal first. It decides ties of rounding. */
+    float factor = largest > 0 ? 1.0f / largest * 127.0f : 0.0f;
     int16_t *qa = s->qa + row * s->stride;
     s->row_scale[row] = largest;
     for (size_t c = 0; c < s->n_in; c += PIECE) {
