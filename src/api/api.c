@@ -45,11 +45,6 @@ void inferbench_options_init(inferbench_options *o) {
                               .forced_eos_token_id = 1};
 }
 
-static const char *env_or_null(const char *name) {
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
-
 static ib_status parse_choice(const char *what, const char *text, const char *const *names, int n,
                               int *out, ib_error *err) {
     char quoted[IB_QUOTED];
@@ -109,12 +104,7 @@ int inferbench_open(inferbench **out, const inferbench_options *o, inferbench_er
     ib_error_clear(inner(err));
     if (!b)
         return (int)ib_fail_memory(inner(err), sizeof *b, "a benchmark");
-    b->hub_env = (ib_hub_env){.hf_home = env_or_null("HF_HOME"),
-                              .hf_hub_cache = env_or_null("HF_HUB_CACHE"),
-                              .huggingface_hub_cache = env_or_null("HUGGINGFACE_HUB_CACHE"),
-                              .xdg_cache_home = env_or_null("XDG_CACHE_HOME"),
-                              .home = env_or_null("HOME"),
-                              .offline = true};
+    ib_hub_env_read(&b->hub_env);
     ib_status st = read_options(b, o, inner(err));
     if (st == IB_OK)
         st = ib_engine_open(&b->engine, &b->config, &b->opened, inner(err));

@@ -13,6 +13,9 @@ typedef struct ib_hub_env {
     bool offline;
 } ib_hub_env;
 
+/* From the process's environment; the pointers live as long as it is not changed. */
+void ib_hub_env_read(ib_hub_env *out);
+
 typedef struct ib_hub_result {
     char *path;     /* owned: folder or .gguf file */
     char *repo_id;  /* owned; NULL for a local path */
