@@ -38,13 +38,15 @@ static ib_status file_text(json_t *o, const char *key, const char *path, ib_erro
 static ib_status file_number(json_t *o, const char *key, const char *path, uint64_t unit,
                              ib_error *err) {
     uint64_t value = 0;
-    return number(o, key, ib_sysfile_u64(path, &value), value * unit, err);
+    bool known = ib_sysfile_u64(path, &value);
+    return number(o, key, known, value * unit, err);
 }
 
 static ib_status line_number(json_t *o, const char *key, const char *in, const char *name,
                              uint64_t unit, ib_error *err) {
     uint64_t value = 0;
-    return number(o, key, ib_sysfile_line_u64(in, name, &value), value * unit, err);
+    bool known = ib_sysfile_line_u64(in, name, &value);
+    return number(o, key, known, value * unit, err);
 }
 
 static ib_status cgroup_text(json_t *o, const char *key, const char *controller, const char *v2,
@@ -229,13 +231,12 @@ static ib_status load_facts(json_t *o, ib_error *err) {
 static ib_status process_facts(json_t *p, ib_error *err) {
     char status[4096];
     int policy = sched_getscheduler(0);
-    uint64_t value = 0;
     (void)ib_sysfile_read("/proc/self/status", status, sizeof status);
     IB_TRY(number(p, "scheduler_policy", policy >= 0, (uint64_t)policy, err));
     IB_TRY(ib_fields_set(p, "nice", json_integer(getpriority(PRIO_PROCESS, 0)), err));
     IB_TRY(file_number(p, "aslr", "/proc/sys/kernel/randomize_va_space", 1, err));
     IB_TRY(file_number(p, "timer_slack_ns", "/proc/self/timerslack_ns", 1, err));
-    return number(p, "seccomp", ib_sysfile_line_u64(status, "Seccomp", &value), value, err);
+    return line_number(p, "seccomp", status, "Seccomp", 1, err);
 }
 
 static ib_status machine_facts(json_t *m, ib_error *err) {

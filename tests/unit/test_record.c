@@ -413,6 +413,10 @@ static void test_environment(void **unused) {
     const json_t *clock = json_object_get(json, "clock");
     assert_true(json_real_value(json_object_get(clock, "cost_ns")) > 0);
     assert_true(json_integer_value(json_object_get(json_object_get(json, "cpu"), "n_allowed")) > 0);
+    const json_t *total = json_object_get(json_object_get(json, "memory"), "total_bytes");
+    long long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (!json_is_null(total)) /* /proc/meminfo and the C library tell the same */
+        assert_int_equal(json_integer_value(total), pages * page);
     assert_int_equal(ib_json_dump(json, 0, &text, &err), IB_OK);
     if (gethostname(host, sizeof host - 1) == 0 && strlen(host) > 5)
         assert_null(strstr(text.ptr, host));
