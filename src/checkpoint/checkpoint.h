@@ -27,6 +27,7 @@ typedef enum ib_checkpoint_kind {
     IB_CHECKPOINT_GGUF
 } ib_checkpoint_kind;
 
+/* One thread at a time; what was taken from it may be read by any. */
 typedef struct ib_checkpoint ib_checkpoint;
 typedef struct ib_gguf_meta ib_gguf_meta; /* see checkpoint/gguf.h */
 

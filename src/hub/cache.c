@@ -11,6 +11,7 @@
 #include "hub/hub.h"
 
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -193,6 +194,13 @@ static ib_status read_ref(char **commit, const lookup *l, ib_error *err) {
     return st;
 }
 
+/* Allocates nothing, so that running out of memory is never taken for a missing file. */
+static bool folder_has(const char *folder, const char *name) {
+    char path[4096]; /* longer ones no system call takes */
+    int n = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return n > 0 && (size_t)n < sizeof path && ib_path_exists(path);
+}
+
 /* Whether the folder has a file that ends in suffix (a dangling link is none). */
 static bool has_file(const char *folder, const char *suffix) {
     DIR *d = opendir(folder);
@@ -200,9 +208,7 @@ static bool has_file(const char *folder, const char *suffix) {
     for (const struct dirent *e; d && !found && (e = readdir(d));) {
         if (!ib_str_ends(ib_str_of(e->d_name), suffix))
             continue;
-        char *path = ib_path_join(folder, e->d_name);
-        found = path && ib_path_exists(path);
-        free(path);
+        found = folder_has(folder, e->d_name);
     }
     if (d)
         (void)closedir(d);
@@ -214,12 +220,7 @@ static bool has_file(const char *folder, const char *suffix) {
 static ib_status check_snapshot(const lookup *l, const char *snapshot, ib_error *err) {
     if (!ib_path_is_dir(snapshot))
         return not_cached(l, "its snapshot folder is missing", err);
-    char *config = ib_path_join(snapshot, "config.json");
-    if (!config)
-        return ib_fail_memory(err, strlen(snapshot), "a path");
-    bool there = ib_path_exists(config);
-    free(config);
-    if (!there)
+    if (!folder_has(snapshot, "config.json"))
         return not_cached(l, "config.json is missing in its snapshot (interrupted download)", err);
     if (!has_file(snapshot, ".safetensors") && !has_file(snapshot, ".safetensors.index.json") &&
         !has_file(snapshot, ".bin"))
@@ -279,13 +280,6 @@ static ib_status take_local(ib_hub_result *out, const char *path, ib_error *err)
     return out->path ? IB_OK : ib_fail_memory(err, name.len, "a path");
 }
 
-static bool is_model_folder(const char *path) {
-    char *config = ib_path_is_dir(path) ? ib_path_join(path, "config.json") : NULL;
-    bool there = config && ib_path_exists(config);
-    free(config);
-    return there;
-}
-
 ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revision,
                          const char *cache_dir, const ib_hub_env *env, const ib_log *log,
                          ib_error *err) {
@@ -297,7 +291,8 @@ ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revi
                        "'org/name'");
     bool exists = ib_path_exists(model);
     /* a folder without config.json only wins when it is no model id, or one that is not cached */
-    if (exists && (!ib_path_is_dir(model) || is_model_folder(model) || !id_ok(ib_str_of(model))))
+    if (exists &&
+        (!ib_path_is_dir(model) || folder_has(model, "config.json") || !id_ok(ib_str_of(model))))
         return take_local(out, model, err);
     if (!exists && (ib_str_ends(ib_str_of(model), ".gguf") || model[0] == '/' || model[0] == '.'))
         return ib_fail(err, IB_E_INPUT, "'%s' does not exist; fix: check the path",

@@ -16,7 +16,9 @@ void ib_bnb_quantize(ib_type type, const float *x, uint64_t n, uint32_t blocksiz
 
 /* The 256-entry map of create_dynamic_map(signed, 7, 8), ascending. */
 void ib_bnb_dynamic_map(float out[256]);
-/* Nested scales: *offset = mean(absmax); codes[n]; nested_absmax[ceil(n/256)]. */
+/* Nested scales: *offset = mean(absmax), summed as PyTorch does on one thread (its own result
+ * depends on its threads from 32,768 values on: one ulp, and a few codes); codes[n];
+ * nested_absmax[ceil(n/256)]. */
 void ib_bnb_nest(const float *absmax, uint64_t n, const float map[256], uint8_t *codes,
                  float *nested_absmax, float *offset);
 
