@@ -177,6 +177,10 @@ static void keys_and_values(void **state) {
         expect_refused("GG10d", finish(1, 99), IB_E_FORMAT, "a string of an array claims");
     }
     begin(3, 0, 1);
+    key("text", STRING);
+    u64(100);
+    expect_refused("GG10f", finish(1, 99), IB_E_FORMAT, "claims 100 bytes, 99 are left");
+    begin(3, 0, 1);
     str("");
     expect_refused("GG05b", finish(1, 99), IB_E_FORMAT, "empty metadata key");
     begin(3, 0, 1);
