@@ -103,6 +103,18 @@ static ib_status read_ids(ib_config *c, const ib_config_source *s, ib_error *err
     return IB_OK;
 }
 
+static ib_status refuse_experts(const ib_config_source *s, ib_error *err) {
+    char key[128];
+    int64_t n = 0;
+    IB_TRY(ib_gguf_get_i64(s->gguf, key_of(s, "expert_count", key, sizeof key), 0, 0, INT32_MAX, &n,
+                           err));
+    if (n > 0)
+        return ib_fail(err, IB_E_UNSUPPORTED,
+                       "mixture of experts in %s%s: %lld; fix: use a dense model", s->where, key,
+                       (long long)n);
+    return IB_OK;
+}
+
 static ib_status read_all(ib_config *c, ib_config_source *s, ib_str arch, ib_error *err) {
     char quoted[IB_QUOTED], list[160], key[128];
     if (!arch.ptr)
@@ -116,6 +128,7 @@ static ib_status read_all(ib_config *c, ib_config_source *s, ib_str arch, ib_err
                        s->where, ib_quote(arch, quoted), ib_family_list(list, sizeof list));
     s->arch = c->family->gguf_arch;
     (void)snprintf(c->model_type, sizeof c->model_type, "%s", c->family->model_type);
+    IB_TRY(refuse_experts(s, err));
     IB_TRY(read_sizes(c, s, err));
     key_of(s, "attention.layer_norm_rms_epsilon", key, sizeof key);
     IB_TRY(ib_gguf_get_f64(s->gguf, key, c->family->defaults.rms_eps, &c->rms_eps, err));

@@ -16,11 +16,11 @@ static ib_status read_config(loaded_model *out, ib_config *config, const char *p
     return ib_config_from_json(config, out->config_json, out->ckpt, "config.json", log, err);
 }
 
-ib_status load_model(loaded_model *out, const char *path, int n_threads, const ib_log *log,
-                     ib_error *err) {
+ib_status load_model_tier(loaded_model *out, const char *path, int n_threads, const char *tier,
+                          const ib_log *log, ib_error *err) {
     ib_config config;
     const ib_device_config device = {
-        .n_threads = n_threads, .compute = IB_COMPUTE_FLOAT32, .log = log};
+        .n_threads = n_threads, .cpu_tier = tier, .compute = IB_COMPUTE_FLOAT32, .log = log};
     memset(out, 0, sizeof *out);
     memset(&config, 0, sizeof config);
     ib_status st = ib_checkpoint_open(&out->ckpt, path, log, err);
@@ -34,6 +34,11 @@ ib_status load_model(loaded_model *out, const char *path, int n_threads, const i
     if (st != IB_OK)
         unload_model(out);
     return st;
+}
+
+ib_status load_model(loaded_model *out, const char *path, int n_threads, const ib_log *log,
+                     ib_error *err) {
+    return load_model_tier(out, path, n_threads, NULL, log, err);
 }
 
 void unload_model(loaded_model *m) {

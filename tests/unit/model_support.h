@@ -19,6 +19,9 @@ typedef struct loaded_model {
 /* path: a folder with config.json, or a .gguf file. Frees what it made when it fails. */
 ib_status load_model(loaded_model *out, const char *path, int n_threads, const ib_log *log,
                      ib_error *err);
+/* The same on a lower tier of instructions ("scalar", "avx2", ...). */
+ib_status load_model_tier(loaded_model *out, const char *path, int n_threads, const char *tier,
+                          const ib_log *log, ib_error *err);
 void unload_model(loaded_model *m);
 
 typedef struct golden {

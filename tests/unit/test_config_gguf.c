@@ -150,6 +150,7 @@ static const struct {
     {"{\"llama.rope.scaling.type\": \"linear\", \"llama.rope.scaling.factor\": -1.0,"
      " \"llama.rope.scale_linear\": 0.0}",
      IB_E_FORMAT, "scaling.factor"},
+    {"{\"llama.expert_count\": 8}", IB_E_UNSUPPORTED, "llama.expert_count: 8"},
     {"{\"tokenizer.ggml.eos_token_id\": 10}", IB_E_FORMAT, "the vocabulary has 10"},
 };
 

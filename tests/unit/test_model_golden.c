@@ -33,7 +33,7 @@ static ib_session *new_session(ib_model *m, const golden *g, ib_attention attent
     return s;
 }
 
-static double logits_error(ib_model *m, const golden *g, ib_attention attention) {
+static float *logits_of(ib_model *m, const golden *g, ib_attention attention) {
     ib_session *s = new_session(m, g, attention, 1, true);
     float *logits = malloc(g->n_prompt * g->n_vocab * sizeof *logits);
     ib_error err;
@@ -41,9 +41,14 @@ static double logits_error(ib_model *m, const golden *g, ib_attention attention)
     if (ib_session_prefill(s, g->prompt, g->n_prompt, &err) != IB_OK ||
         ib_session_logits(s, logits, &err) != IB_OK)
         fail_msg("%s", err.text);
+    ib_session_free(s);
+    return logits;
+}
+
+static double logits_error(ib_model *m, const golden *g, ib_attention attention) {
+    float *logits = logits_of(m, g, attention);
     const double error = relative_error(logits, g->logits, g->n_prompt * g->n_vocab);
     free(logits);
-    ib_session_free(s);
     return error;
 }
 
@@ -67,7 +72,7 @@ static bool same_ids(ib_session *s, const ib_generation *settings, const golden 
     return same;
 }
 
-static void check_case(const json_t *entry, ib_attention attention, tally *t) {
+static void check_case(const json_t *entry, ib_attention attention, const char *tier, tally *t) {
     const char *name = json_string_value(json_object_get(entry, "name"));
     char path[1024];
     loaded_model m;
@@ -76,7 +81,7 @@ static void check_case(const json_t *entry, ib_attention attention, tally *t) {
     ib_error err;
     golden_open(&g, entry);
     t->n++;
-    if (load_model(&m, path_of(entry, path, sizeof path), 2, NULL, &err) != IB_OK) {
+    if (load_model_tier(&m, path_of(entry, path, sizeof path), 2, tier, NULL, &err) != IB_OK) {
         print_error("%s: %s\n", name, err.text);
         golden_close(&g);
         return;
@@ -97,13 +102,13 @@ static void check_case(const json_t *entry, ib_attention attention, tally *t) {
     golden_close(&g);
 }
 
-static void check_all(ib_attention attention) {
+static void check_all(ib_attention attention, const char *tier) {
     json_t *index = golden_index();
     tally t = {0, 0, 0};
     for (size_t i = 0; i < json_array_size(index); i++)
-        check_case(json_array_get(index, i), attention, &t);
-    print_message("%s: %zu of %zu models, worst relative error %.2g\n",
-                  ib_attention_name(attention), t.good, t.n, t.worst);
+        check_case(json_array_get(index, i), attention, tier, &t);
+    print_message("%s, %s: %zu of %zu models, worst relative error %.2g\n",
+                  ib_attention_name(attention), tier ? tier : "best tier", t.good, t.n, t.worst);
     json_decref(index);
     assert_true(t.n > 50);
     assert_int_equal(t.good, t.n);
@@ -111,23 +116,28 @@ static void check_all(ib_attention attention) {
 
 static void test_eager(void **state) {
     (void)state;
-    check_all(IB_ATTN_EAGER);
+    check_all(IB_ATTN_EAGER, NULL);
+    check_all(IB_ATTN_EAGER, "scalar");
 }
 
 static void test_sdpa(void **state) {
     (void)state;
-    check_all(IB_ATTN_SDPA);
+    check_all(IB_ATTN_SDPA, NULL);
+    check_all(IB_ATTN_SDPA, "scalar");
 }
 
 static void test_flash(void **state) {
     (void)state;
-    check_all(IB_ATTN_FLASH);
+    check_all(IB_ATTN_FLASH, NULL);
+    check_all(IB_ATTN_FLASH, "scalar");
 }
 
-/* Threads, repetition and batch: ids of one model under every variation equal the golden ones. */
+/* Threads, repetition and batch: ids of one model under every variation equal the golden ones, and
+ * logits are the same to the last bit whatever the number of threads. */
 static void vary(const json_t *entry, ib_attention attention) {
     char path[1024];
     golden g;
+    float *first = NULL;
     golden_open(&g, entry);
     for (int n_threads = 1; n_threads <= 3; n_threads++) {
         loaded_model m;
@@ -135,6 +145,11 @@ static void vary(const json_t *entry, ib_attention attention) {
         ib_error err;
         if (load_model(&m, path_of(entry, path, sizeof path), n_threads, NULL, &err) != IB_OK)
             fail_msg("%s: %s", path, err.text);
+        float *logits = logits_of(m.model, &g, attention);
+        if (first)
+            assert_memory_equal(logits, first, g.n_prompt * g.n_vocab * sizeof *logits);
+        free(first);
+        first = logits;
         golden_generation(&settings, &g, path);
         ib_session *one = new_session(m.model, &g, attention, 1, false);
         assert_true(same_ids(one, &settings, &g, 1, g.n_greedy));
@@ -147,6 +162,7 @@ static void vary(const json_t *entry, ib_attention attention) {
         ib_generation_clear(&settings);
         unload_model(&m);
     }
+    free(first);
     golden_close(&g);
 }
 

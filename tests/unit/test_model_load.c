@@ -123,13 +123,17 @@ static const load_row rows[] = {
     /* CF13, CF24: shapes */
     {"llama_gqa", "", KEEP, "{\"vocab_size\": 100, \"eos_token_id\": 2}", IB_E_FORMAT,
      "embed_tokens", "has shape ["},
-    {"llama_gqa", "model.embed_tokens.weight", SHRINK, "{}", IB_E_FORMAT, "embed_tokens", "has shape ["},
+    {"llama_gqa", "model.embed_tokens.weight", SHRINK, "{}", IB_E_FORMAT, "embed_tokens",
+     "has shape ["},
     {"llama_gqa", "lm_head.weight", SHRINK, "{}", IB_E_FORMAT, "lm_head", "has shape ["},
-    {"llama_gqa", LAYER "self_attn.q_proj.weight", SHRINK, "{}", IB_E_FORMAT, "q_proj", "has shape ["},
-    {"llama_gqa", LAYER "self_attn.k_proj.weight", SHRINK, "{}", IB_E_FORMAT, "k_proj", "has shape ["},
+    {"llama_gqa", LAYER "self_attn.q_proj.weight", SHRINK, "{}", IB_E_FORMAT, "q_proj",
+     "has shape ["},
+    {"llama_gqa", LAYER "self_attn.k_proj.weight", SHRINK, "{}", IB_E_FORMAT, "k_proj",
+     "has shape ["},
     {"llama_gqa", LAYER "self_attn.v_proj.weight", TRANSPOSE, "{}", IB_E_FORMAT, "v_proj",
      "has shape ["},
-    {"llama_gqa", LAYER "self_attn.o_proj.weight", SHRINK, "{}", IB_E_FORMAT, "o_proj", "has shape ["},
+    {"llama_gqa", LAYER "self_attn.o_proj.weight", SHRINK, "{}", IB_E_FORMAT, "o_proj",
+     "has shape ["},
     {"llama_gqa", LAYER "mlp.gate_proj.weight", TRANSPOSE, "{}", IB_E_FORMAT, "gate_proj",
      "has shape ["},
     {"llama_gqa", LAYER "mlp.up_proj.weight", SHRINK, "{}", IB_E_FORMAT, "up_proj", "has shape ["},
@@ -142,12 +146,14 @@ static const load_row rows[] = {
     {"llama_gqa", "model.norm.weight", SHRINK, "{}", IB_E_FORMAT, "model.norm", "63"},
     {"llama_bias", "model.layers.0.self_attn.q_proj.bias", SHRINK, "{}", IB_E_FORMAT, "q_proj.bias",
      "expected"},
-    {"llama_gqa", "", KEEP, "{\"intermediate_size\": 113}", IB_E_FORMAT, "gate_proj", "has shape ["},
+    {"llama_gqa", "", KEEP, "{\"intermediate_size\": 113}", IB_E_FORMAT, "gate_proj",
+     "has shape ["},
     {"llama_gqa", "", KEEP, "{\"head_dim\": 32}", IB_E_FORMAT, "q_proj", "has shape ["},
     /* types that are no weights */
     {"llama_gqa", LAYER "mlp.up_proj.weight", AS_INTEGERS, "{}", IB_E_FORMAT, "up_proj", "I16"},
     {"llama_mha_f32", "model.norm.weight", AS_INTEGERS, "{}", IB_E_FORMAT, "model.norm", "I32"},
-    {"llama_gqa", "model.embed_tokens.weight", AS_U8, "{}", IB_E_FORMAT, "embed_tokens", "quant_state"},
+    {"llama_gqa", "model.embed_tokens.weight", AS_U8, "{}", IB_E_FORMAT, "embed_tokens",
+     "quant_state"},
     /* biases that the configuration denies, and asks for */
     {"llama_bias", "", KEEP, "{\"attention_bias\": false}", IB_E_FORMAT, "unexpected bias",
      "attention_bias"},
@@ -296,6 +302,35 @@ static void test_ledger_details(void **state) {
     unload_model(&m);
 }
 
+/* A session longer than the model was made for is warned about, nothing more. */
+static void test_context(void **state) {
+    (void)state;
+    messages seen = {0};
+    loaded_model m;
+    ib_error err;
+    ib_session *s = NULL;
+    const ib_log log = {.level = IB_LOG_WARN, .write = collect, .user = &seen};
+    if (load_model(&m, GOLDEN_MODELS "/llama_gqa", 1, &log, &err) != IB_OK)
+        fail_msg("%s", err.text);
+    ib_session_options o = {.n_ctx = (size_t)ib_model_config(m.model)->n_ctx_max,
+                            .n_seqs = 1,
+                            .n_prompt_max = 4,
+                            .attention = IB_ATTN_FLASH,
+                            .kv_type = IB_TYPE_F32};
+    assert_int_equal(ib_session_new(&s, m.model, &o, &err), IB_OK);
+    ib_session_free(s);
+    assert_int_equal(seen.n, 0);
+    o.n_ctx++;
+    assert_int_equal(ib_session_new(&s, m.model, &o, &err), IB_OK);
+    ib_session_free(s);
+    assert_int_equal(seen.n, 1);
+    assert_non_null(strstr(seen.last, "positions are more than"));
+    o.n_ctx = INT32_MAX; /* CF14: the sum is in the message */
+    assert_int_equal(ib_session_new(&s, m.model, &o, &err), IB_E_RESOURCE);
+    assert_non_null(strstr(err.text, "KV cache of 2147483647 positions needs"));
+    unload_model(&m);
+}
+
 static int make_folder(void **state) {
     (void)state;
     return mkdtemp(folder) ? 0 : -1;
@@ -313,10 +348,9 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_unexpected),
-        cmocka_unit_test(test_ledger),
-        cmocka_unit_test(test_ledger_details),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_unexpected),
+        cmocka_unit_test(test_ledger),  cmocka_unit_test(test_ledger_details),
+        cmocka_unit_test(test_context),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
