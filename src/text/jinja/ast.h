@@ -99,8 +99,9 @@ struct ib_jinja {
     ib_arena arena; /* owned; holds all below */
     jscope *root;
     jnodes body;
-    jnodes blocks; /* N_BLOCK */
-    ib_str source; /* normalised */
+    jnodes blocks;    /* N_BLOCK */
+    ib_str source;    /* normalised */
+    const char *name; /* for messages; zero-terminated */
 };
 
 typedef enum jtok {

@@ -51,8 +51,6 @@ static bool g_range(jstate *st, jval self, const jargs *args, jval *out) {
     if (!ib_jinja_no_keywords(st, "range", args, 1, 3))
         return false;
     for (size_t i = 0; i < args->n; i++) {
-        if (args->pos[i].type == J_UNDEF)
-            return ib_jinja_raise_undef(st, args->pos[i].as.undef);
         if (!ib_jinja_as_int(args->pos[i], &v[args->n == 1 ? 1 : i]))
             return ib_jinja_raise(st, "TypeError",
                                   "'%s' object cannot be interpreted as an integer",

@@ -9,7 +9,8 @@
 
 typedef struct lazy {
     jval path, fallback; /* attribute; J_MISSING: none */
-    const jfunc *func;   /* filter or test; NULL: truth */
+    jval name;           /* of func */
+    const jfunc *func;   /* filter or test, looked up on first use; NULL: truth */
     jargs args;
     bool keep, fold_case;
     jdict *seen;
@@ -51,10 +52,12 @@ static bool guarded(jstate *st, const jfunc *f, jval self, const jargs *args, jv
 }
 
 static bool next_mapped(jstate *st, jiter *it, jval *out, bool *done) {
-    const lazy *l = it->closure;
+    lazy *l = it->closure;
     jval item;
     if (!ib_jinja_next(st, it->inner, &item, done) || *done)
         return *done;
+    if (l->name.type != J_MISSING && !l->func && !need_filter(st, l->name, "filter", &l->func))
+        return false;
     if (l->func)
         return guarded(st, l->func, item, &l->args, out);
     return ib_jinja_get_path(st, item, l->path, l->fallback, out);
@@ -64,7 +67,7 @@ static bool f_map(jstate *st, jval self, const jargs *a, jval *out) {
     lazy *l = ib_jinja_alloc(st, sizeof *l);
     if (!l)
         return false;
-    *l = (lazy){.path = JMISSING, .fallback = JNONE};
+    *l = (lazy){.path = JMISSING, .name = JMISSING, .fallback = JNONE};
     for (size_t i = 0; a->n == 0 && i < a->n_kw; i++) {
         if (ib_str_is(a->kw[i].name, "attribute"))
             l->path = a->kw[i].value;
@@ -76,11 +79,12 @@ static bool f_map(jstate *st, jval self, const jargs *a, jval *out) {
     if (a->n == 0)
         return ib_jinja_raise(st, "FilterArgumentError", "map requires a filter argument");
     l->args = (jargs){a->pos + 1, a->n - 1, a->kw, a->n_kw};
-    return need_filter(st, a->pos[0], "filter", &l->func) && as_iter(st, self, next_mapped, l, out);
+    l->name = a->pos[0];
+    return as_iter(st, self, next_mapped, l, out);
 }
 
 static bool next_selected(jstate *st, jiter *it, jval *out, bool *done) {
-    const lazy *l = it->closure;
+    lazy *l = it->closure;
     for (;;) {
         jval item, v, r;
         if (!ib_jinja_next(st, it->inner, &item, done) || *done)
@@ -88,6 +92,8 @@ static bool next_selected(jstate *st, jiter *it, jval *out, bool *done) {
         if (!ib_jinja_get_path(st, item, l->path, JNONE, &v))
             return false;
         r = v;
+        if (l->name.type != J_MISSING && !l->func && !need_filter(st, l->name, "test", &l->func))
+            return false;
         if (l->func && !guarded(st, l->func, v, &l->args, &r))
             return false;
         if (ib_jinja_truth(r) == l->keep) {
@@ -102,15 +108,14 @@ static bool selecting(jstate *st, jval self, const jargs *a, bool keep, bool att
     size_t off = attr;
     if (!l)
         return false;
-    *l = (lazy){.path = JMISSING, .keep = keep};
+    *l = (lazy){.path = JMISSING, .name = JMISSING, .keep = keep};
     if (attr && a->n == 0)
         return ib_jinja_raise(st, "FilterArgumentError", "Missing parameter for attribute name");
     if (attr)
         l->path = a->pos[0];
     if (a->n > off) {
         l->args = (jargs){a->pos + off + 1, a->n - off - 1, a->kw, a->n_kw};
-        if (!need_filter(st, a->pos[off], "test", &l->func))
-            return false;
+        l->name = a->pos[off];
     }
     return as_iter(st, self, next_selected, l, out);
 }
@@ -213,15 +218,13 @@ static bool f_first(jstate *st, jval self, const jargs *a, jval *out) {
 
 static bool reversible(jval v) {
     return v.type == J_LIST || v.type == J_TUPLE || v.type == J_STR || v.type == J_RANGE ||
-           v.type == J_DICT || v.type == J_VIEW;
+           v.type == J_DICT || v.type == J_VIEW || v.type == J_UNDEF;
 }
 
 static bool f_last(jstate *st, jval self, const jargs *a, jval *out) {
     jlist *l;
     if (!ib_jinja_no_keywords(st, "last", a, 0, 0))
         return false;
-    if (self.type == J_UNDEF)
-        return ib_jinja_raise_undef(st, self.as.undef);
     if (!reversible(self))
         return ib_jinja_raise(st, "TypeError", "'%s' object is not reversible",
                               ib_jinja_type_name(self));
@@ -257,8 +260,6 @@ static bool f_reverse(jstate *st, jval self, const jargs *a, jval *out) {
         return false;
     if (self.type == J_STR)
         return ib_jinja_slice(st, self, JNONE, JNONE, JINT(-1), out);
-    if (self.type == J_UNDEF)
-        return ib_jinja_raise_undef(st, self.as.undef);
     if (!ib_jinja_iterable(self))
         return ib_jinja_raise(st, "FilterArgumentError", "argument must be iterable");
     if (!ib_jinja_to_list(st, self, &l))

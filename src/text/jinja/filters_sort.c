@@ -12,7 +12,7 @@ typedef struct keyed {
 typedef struct sorter {
     jstate *st;
     size_t n_keys;
-    bool reverse, failed;
+    bool as_list, reverse, failed; /* as_list: keys are compared as Python compares lists */
 } sorter;
 
 /* a before b, as sorted(key=list of keys, reverse=...) decides; ties keep their order. */
@@ -20,7 +20,7 @@ static bool before(sorter *s, const keyed *a, const keyed *b) {
     const keyed *x = s->reverse ? b : a, *y = s->reverse ? a : b;
     for (size_t i = 0; i < s->n_keys; i++) {
         bool same = ib_jinja_identical(x->keys[i], y->keys[i]), less = false;
-        if (!same && s->n_keys > 1 && !ib_jinja_equal(s->st, x->keys[i], y->keys[i], 0, &same))
+        if (!same && s->as_list && !ib_jinja_equal(s->st, x->keys[i], y->keys[i], 0, &same))
             return s->failed = true, false;
         if (same)
             continue;
@@ -50,9 +50,9 @@ static void merge_sort(sorter *s, keyed *from, keyed *spare, size_t n) {
         from[k++] = spare[i++];
 }
 
-static bool sort_keyed(jstate *st, keyed *k, size_t n, size_t n_keys, bool reverse) {
+static bool sort_keyed(jstate *st, keyed *k, size_t n, size_t n_keys, bool as_list, bool reverse) {
     keyed *spare = ib_jinja_array(st, n + 1, sizeof *spare);
-    sorter s = {.st = st, .n_keys = n_keys, .reverse = reverse};
+    sorter s = {.st = st, .n_keys = n_keys, .as_list = as_list, .reverse = reverse};
     if (!spare)
         return false;
     merge_sort(&s, k, spare, n);
@@ -104,7 +104,7 @@ bool ib_jinja_sort(jstate *st, jval self, const jargs *a, jval *out) {
             if (!ib_jinja_get_path(st, l->items[i], paths->items[j], JNONE, &k[i].keys[j]) ||
                 !ib_jinja_fold_key(st, !ib_jinja_truth(v[1]), k[i].keys[j], &k[i].keys[j]))
                 return false;
-    if (!sort_keyed(st, k, l->n, paths->n, ib_jinja_truth(v[0])))
+    if (!sort_keyed(st, k, l->n, paths->n, true, ib_jinja_truth(v[0])))
         return false;
     for (size_t i = 0; i < l->n; i++)
         l->items[i] = k[i].item;
@@ -146,7 +146,7 @@ bool ib_jinja_dictsort(jstate *st, jval self, const jargs *a, jval *out) {
         if (!ib_jinja_fold_key(st, !ib_jinja_truth(v[0]), l->items[i].as.l->items[pos],
                                &k[i].keys[0]))
             return false;
-    if (!sort_keyed(st, k, l->n, 1, ib_jinja_truth(v[2])))
+    if (!sort_keyed(st, k, l->n, 1, false, ib_jinja_truth(v[2])))
         return false;
     for (size_t i = 0; i < l->n; i++)
         l->items[i] = k[i].item;
@@ -168,7 +168,7 @@ bool ib_jinja_groupby(jstate *st, jval self, const jargs *a, jval *out) {
         if (!ib_jinja_get_path(st, l->items[i], v[0], v[1], &k[i].keys[0]) ||
             !ib_jinja_fold_key(st, !ib_jinja_truth(v[2]), k[i].keys[0], &k[i].keys[0]))
             return false;
-    if (!sort_keyed(st, k, l->n, 1, false))
+    if (!sort_keyed(st, k, l->n, 1, false, false))
         return false;
     jlist *group = NULL;
     for (size_t i = 0; i < l->n; i++) {

@@ -284,10 +284,6 @@ bool ib_jinja_format_spec(jstate *st, ib_buf *b, jval v, const jstr *text) {
         return false;
     if (v.type == J_STR)
         return s.type && s.type != 's' ? unknown_type(st, &s, v) : format_str(st, b, &s, v.as.s);
-    if (v.type == J_BOOL && !s.type)
-        return format_str(st, b, &s,
-                          v.as.b ? &(jstr){.p = "True", .n = 4, .chars = 4}
-                                 : &(jstr){.p = "False", .n = 5, .chars = 5});
     if (ib_jinja_as_int(v, &i) && (!s.type || strchr("bdoxXn", s.type)))
         return format_int(st, b, &s, i);
     if (ib_jinja_as_int(v, &i) && s.type == 'c') {

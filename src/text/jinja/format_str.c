@@ -108,17 +108,12 @@ static bool field_value(formatter *f, ib_str name, jval *out) {
 
 static bool format_into(formatter *f, ib_buf *b, ib_str text, int depth);
 
-static bool convert(formatter *f, char how, jval *v) {
-    if (how == 's')
-        return ib_jinja_to_str(f->st, *v, v);
-    if (how == 'r')
-        return ib_jinja_repr(f->st, *v, v);
-    if (how != 'a')
-        return value_error(f, "Unknown conversion specifier");
+/* ascii(): repr with everything beyond ASCII escaped. */
+static bool ascii_repr(jstate *st, jval v, jval *out) {
     jval r;
     ib_buf b;
     size_t len;
-    if (!ib_jinja_repr(f->st, *v, &r))
+    if (!ib_jinja_repr(st, v, &r))
         return false;
     ib_buf_init(&b);
     bool ok = true;
@@ -130,12 +125,21 @@ static bool convert(formatter *f, char how, jval *v) {
                        : c < 0x10000 ? "\\u%04x"
                                      : "\\U%08x",
                        (unsigned)c);
-        ok = c < 0x80 ? ib_jinja_put(f->st, &b, r.as.s->p + i, 1)
-                      : ib_jinja_puts(f->st, &b, escaped);
+        ok = c < 0x80 ? ib_jinja_put(st, &b, r.as.s->p + i, 1) : ib_jinja_puts(st, &b, escaped);
     }
-    ok = ok && ib_jinja_str_copy(f->st, b.len ? b.ptr : "", b.len, v);
+    ok = ok && ib_jinja_str_copy(st, b.len ? b.ptr : "", b.len, out);
     ib_buf_clear(&b);
     return ok;
+}
+
+static bool convert(formatter *f, char how, jval *v) {
+    if (how == 's')
+        return ib_jinja_to_str(f->st, *v, v);
+    if (how == 'r')
+        return ib_jinja_repr(f->st, *v, v);
+    if (how != 'a')
+        return value_error(f, "Unknown conversion specifier");
+    return ascii_repr(f->st, *v, v);
 }
 
 /* One {field}: text is what stands between the braces. */
@@ -296,9 +300,11 @@ typedef struct directive {
     char type;
 } directive;
 
-static bool put_text(percent *f, const directive *d, jval v, bool repr) {
+static bool put_text(percent *f, const directive *d, jval v, char how) {
     jval s;
-    if (!(repr ? ib_jinja_repr(f->st, v, &s) : ib_jinja_to_str(f->st, v, &s)))
+    if (!(how == 'r'   ? ib_jinja_repr(f->st, v, &s)
+          : how == 'a' ? ascii_repr(f->st, v, &s)
+                       : ib_jinja_to_str(f->st, v, &s)))
         return false;
     if (d->precision >= 0 && !ib_jinja_substr(f->st, s.as.s, 0, (size_t)d->precision, &s))
         return false;
@@ -365,7 +371,7 @@ static bool put_char(percent *f, const directive *d, jval v) {
     }
     if (s.type != J_STR || s.as.s->chars != 1)
         return ib_jinja_raise(f->st, "TypeError", "%%c requires int or char");
-    return put_text(f, d, s, false);
+    return put_text(f, d, s, 's');
 }
 
 static bool put_directive(percent *f) {
@@ -407,7 +413,7 @@ static bool put_directive(percent *f) {
     if (!named && !next_arg(f, &v))
         return false;
     if (d.type == 's' || d.type == 'r' || d.type == 'a')
-        ok = put_text(f, &d, v, d.type != 's');
+        ok = put_text(f, &d, v, d.type);
     else
         ok = d.type == 'c' ? put_char(f, &d, v) : put_number(f, &d, v);
     return ok && ib_jinja_spend(f->st, 1);

@@ -35,7 +35,7 @@ static ib_status report(ib_status status, const char *name, const ib_jinja_probl
     }
     *to = 0;
     return ib_fail(err, status, "%s in chat template %s at line %d: %s; fix: %s", p->type,
-                   ib_quotez(name ? name : "", shown), p->line, message,
+                   ib_quotez(name && *name ? name : "(unnamed)", shown), p->line, message,
                    status == IB_E_UNSUPPORTED ? "use a template without it"
                    : status == IB_E_RESOURCE  ? "use a template that needs less"
                                               : "correct the template or the messages");
@@ -129,6 +129,8 @@ static bool compile(jcompiler *c, ib_str source) {
     if (bad != source.len)
         return ib_jinja_syntax(c, IB_E_FORMAT, "UnicodeDecodeError", 0, "invalid UTF-8 at byte %zu",
                                bad);
+    ib_str name = ib_arena_str(&c->t->arena, ib_str_of(c->name ? c->name : ""), c->err);
+    c->t->name = name.ptr ? name.ptr : "";
     return normalize(c, source) && ib_jinja_parse(c) && ib_jinja_resolve(c);
 }
 
@@ -146,6 +148,8 @@ ib_status ib_jinja_compile(ib_jinja **out, ib_str source, const char *name,
         return ib_fail_memory(err, sizeof *c, "a template compiler");
     }
     c->t = t;
+    c->name = name;
+    c->err = err;
     c->problem = problem ? problem : &own;
     ib_jinja_problem_clear(c->problem);
     bool ok = compile(c, source);
@@ -185,6 +189,8 @@ static bool render(jstate *st, const json_t *context) {
             return false;
     }
     jframe *root = ib_jinja_frame(st, st->template->root, NULL);
+    if (root && st->template->root->kwargs_slot >= 0)
+        root->slots[st->template->root->kwargs_slot] = (jval){.type = J_SELF};
     return root && ib_jinja_exec(st, root, &st->template->body) != FLOW_ERROR;
 }
 
@@ -210,7 +216,7 @@ ib_status ib_jinja_render(const ib_jinja *t, const json_t *context, const struct
         out->len = st->output_base;
         if (out->ptr)
             out->ptr[out->len] = 0;
-        status = report(status, "", &st->problem, err);
+        status = report(status, t->name, &st->problem, err);
     }
     ib_arena_clear(&st->arena);
     if (problem && !ok)

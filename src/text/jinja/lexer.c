@@ -166,7 +166,7 @@ static bool lex_raw(lexer *x, const char *body) {
         move_to(x, after);
         return true;
     }
-    return stop(x, "Missing end of raw directive");
+    return body >= x->end || stop(x, "Missing end of raw directive");
 }
 
 static bool lex_comment(lexer *x, const char *p) {
@@ -179,7 +179,7 @@ static bool lex_comment(lexer *x, const char *p) {
             return true;
         }
     }
-    return stop(x, "Missing end of comment tag");
+    return p >= x->end || stop(x, "Missing end of comment tag");
 }
 
 /* --- inside tags --- */

@@ -79,7 +79,7 @@ static size_t skip_back(const jstr *s, size_t i, bool space) {
 static bool split_space(jstate *st, const jstr *s, int64_t max, jlist *l) {
     size_t i = skip(s, 0, true);
     while (i < s->n) {
-        size_t end = max == 0 ? skip_back(s, s->n, true) : skip(s, i, false);
+        size_t end = max == 0 ? s->n : skip(s, i, false);
         if (!add_piece(st, l, s, i, end))
             return false;
         i = max == 0 ? s->n : skip(s, end, true);
@@ -120,7 +120,7 @@ static void reverse(jlist *l) {
 static bool rsplit_space(jstate *st, const jstr *s, int64_t max, jlist *l) {
     size_t end = skip_back(s, s->n, true);
     while (end > 0) {
-        size_t from = max == 0 ? skip(s, 0, true) : skip_back(s, end, false);
+        size_t from = max == 0 ? 0 : skip_back(s, end, false);
         if (!add_piece(st, l, s, from, end))
             return false;
         end = max == 0 ? 0 : skip_back(s, from, true);

@@ -319,7 +319,9 @@ static bool sequence_item(jstate *st, jval object, int64_t i, jval *out, bool *f
     if (!*found)
         return true;
     if (object.type == J_STR)
-        return ib_jinja_substr(st, object.as.s, (size_t)i, (size_t)i + 1, out);
+        return ib_jinja_substr(st, object.as.s, (size_t)i, (size_t)i + 1, out) &&
+               (out->as.s->markup == object.as.s->markup ||
+                ib_jinja_markup(st, out->as.s, object.as.s->markup, out));
     if (object.type == J_RANGE)
         *out = JINT(object.as.range->start + i * object.as.range->step);
     else

@@ -114,14 +114,18 @@ static bool repr_str(jstate *st, ib_buf *b, const jstr *s) {
            (!s->markup || ib_jinja_puts(st, b, ")"));
 }
 
-static bool repr_items(jstate *st, ib_buf *b, const jlist *l, const char *open, const char *close,
+static bool repr_items(jstate *st, ib_buf *b, jlist *l, const char *open, const char *close,
                        int depth) {
-    if (!ib_jinja_puts(st, b, open))
-        return false;
-    for (size_t i = 0; i < l->n; i++)
-        if ((i && !ib_jinja_puts(st, b, ", ")) || !ib_jinja_add_repr(st, b, l->items[i], depth + 1))
-            return false;
-    return ib_jinja_puts(st, b, close);
+    if (l->in_repr)
+        return ib_jinja_puts(st, b, open) && ib_jinja_puts(st, b, "...") &&
+               ib_jinja_puts(st, b, open[0] == '[' ? "]" : ")");
+    l->in_repr = true;
+    bool ok = ib_jinja_puts(st, b, open);
+    for (size_t i = 0; ok && i < l->n; i++)
+        ok = (i == 0 || ib_jinja_puts(st, b, ", ")) &&
+             ib_jinja_add_repr(st, b, l->items[i], depth + 1);
+    l->in_repr = false;
+    return ok && ib_jinja_puts(st, b, close);
 }
 
 static bool repr_dict(jstate *st, ib_buf *b, jdict *d, int depth) {

@@ -458,6 +458,8 @@ static bool resolve(walk w, jnode *n) {
 
 bool ib_jinja_resolve(jcompiler *c) {
     jscope *root = c->t->root = new_scope(c, NULL);
+    if (root && body_uses(&c->t->body, "self") && !special(c, root, "self", &root->kwargs_slot))
+        return false;
     if (!root || !analyze_all(c, root, &c->t->body))
         return false;
     return resolve_all((walk){c, root, true, false}, &c->t->body);

@@ -42,8 +42,11 @@ bool ib_jinja_raise_limit(jstate *st, const char *fmt, ...) {
 }
 
 bool ib_jinja_raise_memory(jstate *st) {
-    return fail(st, IB_E_RESOURCE, "MemoryError",
-                ib_strdup(st->arena_error.status ? st->arena_error.text : "out of memory"));
+    char text[80] = "out of memory";
+    if (st->arena_error.status == IB_E_RESOURCE)
+        (void)snprintf(text, sizeof text, "memory limit of %zu bytes reached",
+                       st->arena.limit_bytes);
+    return fail(st, IB_E_RESOURCE, "MemoryError", ib_strdup(text));
 }
 
 bool ib_jinja_spend(jstate *st, uint64_t n) {

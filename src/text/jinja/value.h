@@ -90,6 +90,7 @@ struct jlist {
     jval *items;
     size_t n, cap;
     bool group; /* a groupby tuple: has .grouper and .list */
+    bool in_repr;
 };
 
 typedef struct jentry {
