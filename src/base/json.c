@@ -182,6 +182,8 @@ typedef struct dump_target {
 
 static int dump_piece(const char *bytes, size_t n, void *user) {
     dump_target *t = user;
+    if (t->status != IB_OK) /* jansson goes on after a key that could not be written */
+        return -1;
     t->status = ib_buf_add(t->out, bytes, n, t->err);
     return t->status == IB_OK ? 0 : -1;
 }

@@ -90,11 +90,12 @@ static ib_status set(json_t *o, const char *key, json_t *value, ib_error *err) {
 
 /* The settings in force, for the record. */
 static ib_status describe_generation(const ib_generation *g, json_t **out, ib_error *err) {
-    json_t *o = json_object(), *eos = json_array();
+    json_t *o = json_object(), *eos;
     json_decref(*out);
     *out = o;
-    if (!o || set(o, "eos_token_ids", eos, err) != IB_OK)
+    if (!o)
         return ib_fail_memory(err, 0, "the settings in force");
+    IB_TRY(set(o, "eos_token_ids", (eos = json_array()), err));
     for (size_t i = 0; i < g->n_eos; i++)
         if (json_array_append_new(eos, json_integer(g->eos_ids[i])) != 0)
             return ib_fail_memory(err, 0, "the settings in force");

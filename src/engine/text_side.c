@@ -144,9 +144,10 @@ static ib_status read_templates(const ib_gguf_meta *m, ib_chat_templates *out, i
     static const char prefix[] = "tokenizer.chat_template";
     const size_t len = sizeof prefix - 1;
     size_t n = 0, n_values = ib_gguf_n_values(m);
-    ib_str *names = calloc(2 * n_values + 2, sizeof *names), *sources = names + n_values + 1;
+    ib_str *names = calloc(2 * n_values + 2, sizeof *names);
     if (!names)
         return ib_fail_memory(err, n_values * sizeof *names, "chat templates");
+    ib_str *sources = names + n_values + 1;
     for (size_t i = 0; i < n_values; i++) {
         const ib_gguf_value *v = ib_gguf_value_at(m, i);
         if (v->type != IB_GGUF_STRING || !ib_str_starts(v->key, prefix) ||

@@ -160,8 +160,8 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     IB_TRY(ib_fields_read(&ib_fields_memory, &c->memory, json_object_get(o, "memory"), where, err));
     IB_TRY(read_load(c, o, where, err));
     const json_t *generation = json_object_get(o, "generation");
-    if (json_is_object(generation) && !(c->generation = json_deep_copy(generation)))
-        return ib_fail_memory(err, 0, "the record");
+    if (json_is_object(generation))
+        c->generation = json_incref((json_t *)generation);
     IB_TRY(ib_json_get_i64(o, "clock_cost_ns", 0, 0, INT64_MAX, &number, where, err));
     c->clock_cost_ns = (uint64_t)number;
     IB_TRY(ib_json_get_i64(o, "n_special_in_text", 0, 0, INT64_MAX, &number, where, err));
@@ -212,8 +212,8 @@ static ib_status read_record(ib_record *r, const json_t *json, const char *where
     IB_TRY(read_name(&r->command, json, "command", where, err));
     IB_TRY(read_name(&r->started_utc, json, "started_utc", where, err));
     const json_t *environment = json_object_get(json, "environment");
-    if (json_is_object(environment) && !(r->environment = json_deep_copy(environment)))
-        return ib_fail_memory(err, 0, "the record");
+    if (json_is_object(environment))
+        r->environment = json_incref((json_t *)environment);
     IB_TRY(array_of(json, "cells", where, &cells, err));
     for (size_t i = 0; i < json_array_size(cells); i++) {
         ib_cell *cell;

@@ -105,8 +105,19 @@ void ib_cell_add_phase(ib_cell *c, const char *name, uint64_t ns) {
     p->ns = ns;
 }
 
+static bool little_endian(void) {
+    const uint16_t one = 1;
+    unsigned char first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
 void ib_ids_sha256(const uint32_t *ids, size_t n, char out[65]) {
     size_t bytes;
+    if (little_endian()) {
+        ib_sha256_hex(n ? (const void *)ids : "", n * sizeof *ids, out);
+        return;
+    }
     unsigned char *le = ib_mul_size(n, 4, &bytes) ? malloc(bytes ? bytes : 1) : NULL;
     if (!le) {
         out[0] = '\0'; /* no memory for the copy: better no hash than a wrong one */

@@ -120,7 +120,8 @@ ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) IB_
 ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out,
                                  ib_error *err) IB_MUST_CHECK;
 /* IB_E_FORMAT for anything that cannot have been measured (times that run backwards, ids that do
- * not match their hash), IB_E_UNSUPPORTED for another major schema version. */
+ * not match their hash), IB_E_UNSUPPORTED for another major schema version. Parts of json are
+ * shared with the record: json must not be changed afterwards. */
 ib_status ib_record_from_json(ib_record *out, const json_t *json, const char *where,
                               ib_error *err) IB_MUST_CHECK;
 

@@ -57,9 +57,9 @@ static ib_status quantile(json_t *itl, json_t *few, const char *key, double v, b
 }
 
 static ib_status itl_json(const ib_summary *s, json_t *o, ib_error *err) {
-    json_t *itl, *few = json_array();
-    IB_TRY(ib_fields_set(o, "itl_ms", (itl = json_object()), err));
-    IB_TRY(ib_fields_set(itl, "too_few_samples_for", few, err));
+    json_t *itl, *few;
+    IB_TRY(child(o, "itl_ms", &itl, err));
+    IB_TRY(ib_fields_set(itl, "too_few_samples_for", (few = json_array()), err));
     IB_TRY(count(itl, "n", s->n_itl, err));
     IB_TRY(number(itl, "min", s->itl_min_ms, err));
     IB_TRY(quantile(itl, few, "p50", s->itl_p50_ms, s->itl_p50_supported, err));
@@ -105,10 +105,10 @@ static ib_status reference(const ib_summary *s, json_t *o, ib_error *err) {
 }
 
 static ib_status verdict(const ib_summary *s, json_t *o, ib_error *err) {
-    json_t *v, *reasons = json_array();
-    IB_TRY(ib_fields_set(o, "verdict", (v = json_object()), err));
+    json_t *v, *reasons;
+    IB_TRY(child(o, "verdict", &v, err));
     IB_TRY(ib_fields_set(v, "state", json_string(s->verdict), err));
-    IB_TRY(ib_fields_set(v, "reasons", reasons, err));
+    IB_TRY(ib_fields_set(v, "reasons", (reasons = json_array()), err));
     for (size_t i = 0; i < s->n_reasons; i++)
         if (json_array_append_new(reasons, json_string(s->reasons[i])) != 0)
             return ib_fail_memory(err, 0, "the record's JSON");

@@ -7,10 +7,23 @@
 
 #include <string.h>
 
+/* One more owner of a value that nobody changes. jansson's copies are no choice here: they drop
+ * members without a word when memory runs out. */
+static json_t *share(const json_t *value) {
+    return json_incref((json_t *)value);
+}
+
+/* object[key] = value, and a borrowed pointer to it: made and handed over in one step. */
+static ib_status child(json_t *object, const char *key, json_t *value, json_t **out,
+                       ib_error *err) {
+    *out = value;
+    return ib_fields_set(object, key, value, err);
+}
+
 static ib_status ids_json(json_t *object, const char *key, const uint32_t *ids, uint64_t n,
                           ib_error *err) {
-    json_t *a = json_array();
-    IB_TRY(ib_fields_set(object, key, a, err));
+    json_t *a;
+    IB_TRY(child(object, key, json_array(), &a, err));
     for (uint64_t i = 0; i < n; i++)
         if (json_array_append_new(a, json_integer((json_int_t)ids[i])) != 0)
             return ib_fail_memory(err, 0, "the record's JSON");
@@ -18,10 +31,10 @@ static ib_status ids_json(json_t *object, const char *key, const uint32_t *ids, 
 }
 
 static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_error *err) {
-    json_t *stamps = json_array();
+    json_t *stamps;
     IB_TRY(ib_fields_write(&ib_fields_run, r, o, err));
     IB_TRY(ib_fields_set(o, "first_run", json_boolean(first), err));
-    IB_TRY(ib_fields_set(o, "stamps_ns", stamps, err));
+    IB_TRY(child(o, "stamps_ns", json_array(), &stamps, err));
     for (uint64_t i = 0; r->stamps_ns && i <= r->n_tokens; i++)
         if (json_array_append_new(stamps, json_integer((json_int_t)r->stamps_ns[i])) != 0)
             return ib_fail_memory(err, 0, "the record's JSON");
@@ -30,13 +43,13 @@ static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_erro
 }
 
 static ib_status model_json(const ib_model_record *m, json_t *o, ib_error *err) {
-    json_t *formats = json_object(), *step = json_object();
+    json_t *formats, *step;
     IB_TRY(ib_fields_write(&ib_fields_model, m, o, err));
-    IB_TRY(ib_fields_set(o, "bytes_by_format", formats, err));
+    IB_TRY(child(o, "bytes_by_format", json_object(), &formats, err));
     for (size_t i = 0; i < m->n_formats; i++)
         IB_TRY(ib_fields_set(formats, m->formats[i].type,
                              json_integer((json_int_t)m->formats[i].bytes), err));
-    IB_TRY(ib_fields_set(o, "step_bytes", step, err));
+    IB_TRY(child(o, "step_bytes", json_object(), &step, err));
     return ib_fields_write(&ib_fields_step, m, step, err);
 }
 
@@ -61,8 +74,8 @@ static ib_status prompt_json(const ib_cell *c, json_t *o, ib_error *err) {
 }
 
 static ib_status runs_json(const ib_cell *c, json_t *cell, ib_error *err) {
-    json_t *runs = json_array();
-    IB_TRY(ib_fields_set(cell, "runs", runs, err));
+    json_t *runs;
+    IB_TRY(child(cell, "runs", json_array(), &runs, err));
     for (size_t i = 0; i < c->n_runs; i++) {
         json_t *run = json_object();
         if (!run || json_array_append_new(runs, run) != 0)
@@ -72,39 +85,32 @@ static ib_status runs_json(const ib_cell *c, json_t *cell, ib_error *err) {
     return IB_OK;
 }
 
-/* object[key] = {} and a borrowed pointer to it. */
-static ib_status child(json_t *object, const char *key, json_t **out, ib_error *err) {
-    *out = json_object();
-    return ib_fields_set(object, key, *out, err);
-}
-
 static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
     json_t *part;
-    IB_TRY(child(o, "asked", &part, err));
+    IB_TRY(child(o, "asked", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_asked, &c->asked, part, err));
-    IB_TRY(child(o, "resolved", &part, err));
+    IB_TRY(child(o, "resolved", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_resolved, &c->resolved, part, err));
-    IB_TRY(child(o, "model", &part, err));
+    IB_TRY(child(o, "model", json_object(), &part, err));
     IB_TRY(model_json(&c->model, part, err));
-    IB_TRY(ib_fields_set(o, "generation",
-                         c->generation ? json_deep_copy(c->generation) : json_null(), err));
-    IB_TRY(child(o, "memory", &part, err));
+    IB_TRY(ib_fields_set(o, "generation", c->generation ? share(c->generation) : json_null(), err));
+    IB_TRY(child(o, "memory", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_memory, &c->memory, part, err));
-    IB_TRY(child(o, "load_ns", &part, err));
+    IB_TRY(child(o, "load_ns", json_object(), &part, err));
     IB_TRY(load_json(c, part, err));
     IB_TRY(ib_fields_set(
         o, "clock_cost_ns",
         c->clock_cost_ns ? json_integer((json_int_t)c->clock_cost_ns) : json_null(), err));
     IB_TRY(prompt_json(c, o, err));
     IB_TRY(runs_json(c, o, err));
-    IB_TRY(child(o, "summary", &part, err));
+    IB_TRY(child(o, "summary", json_object(), &part, err));
     return ib_summary_to_json(c, part, err);
 }
 
 static ib_status head_json(const ib_record *r, json_t *o, ib_error *err) {
     json_t *tool;
     IB_TRY(ib_fields_set(o, "schema_version", json_string(IB_SCHEMA_VERSION), err));
-    IB_TRY(child(o, "tool", &tool, err));
+    IB_TRY(child(o, "tool", json_object(), &tool, err));
     IB_TRY(ib_fields_set(tool, "name", json_string("inferbench"), err));
     const char *version = r->tool_version, *commit = r->tool_commit, *compiler = r->compiler;
     IB_TRY(ib_fields_set_text(tool, "version", version, version ? strlen(version) : 0, err));
@@ -120,11 +126,11 @@ static ib_status top_json(json_t *o, const json_t *environment, json_t *cells, i
     static const char *const repeated[] = {"asked", "resolved", "model", "summary"};
     const json_t *only = json_array_size(cells) == 1 ? json_array_get(cells, 0) : NULL;
     for (size_t i = 0; i < 4; i++) {
-        json_t *value = only ? json_deep_copy(json_object_get(only, repeated[i])) : json_null();
         if (i == 2)
-            IB_TRY(ib_fields_set(o, "environment",
-                                 environment ? json_deep_copy(environment) : json_object(), err));
-        IB_TRY(ib_fields_set(o, repeated[i], value, err));
+            IB_TRY(ib_fields_set(o, "environment", environment ? share(environment) : json_object(),
+                                 err));
+        IB_TRY(ib_fields_set(o, repeated[i],
+                             only ? share(json_object_get(only, repeated[i])) : json_null(), err));
         if (i == 2)
             IB_TRY(ib_fields_set(o, "cells", json_incref(cells), err));
     }

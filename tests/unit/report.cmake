@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 ib_unit_test(test_report SOURCES unit/test_report.c DEPS ib_report ib_record ib_stats ib_base m)
+target_link_options(test_report PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 
 find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)

@@ -7,6 +7,35 @@
 
 #include <inttypes.h>
 
+/* The n-th allocation of the program fails, once (-Wl,--wrap; jansson's go the same way). */
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+static long fail_at, n_allocated; /* fail_at 0 = never */
+
+static bool fails(void) {
+    return fail_at && ++n_allocated == fail_at;
+}
+
+void *__wrap_malloc(size_t n) {
+    return fails() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+    return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n) {
+    return fails() ? NULL : __real_realloc(p, n);
+}
+
+static void *own_malloc(size_t n) {
+    return malloc(n); /* through the wrapper */
+}
+
 static const ib_report_options usual = {.print_median = true};
 
 static char *render(const ib_record *r, const char *format, const ib_report_options *o) {
@@ -259,12 +288,49 @@ static void test_hostile_names(void **unused) {
     ib_record_clear(&r);
 }
 
+/* Every allocation of writing and reading fails in turn: a status, never a crash or half a text. */
+static void test_out_of_memory(void **unused) {
+    (void)unused;
+    ib_record r, back;
+    json_t *json = NULL;
+    long points = 0;
+    fixture_record(&r, 3, "m");
+    assert_int_equal(ib_record_to_json(&r, &json, NULL), IB_OK);
+    for (size_t i = 0; i <= ib_report_n_formats(); i++) {
+        ib_status st = IB_E_RESOURCE;
+        for (long at = 1; st != IB_OK; at++) {
+            ib_buf out;
+            ib_error err = {0};
+            ib_buf_init(&out);
+            fail_at = at;
+            n_allocated = 0;
+            if (i < ib_report_n_formats())
+                st = ib_report_format_at(i)->write(&r, &usual, &out, &err);
+            else
+                st = ib_record_from_json(&back, json, "record", &err);
+            fail_at = 0;
+            if (st != IB_OK && st != IB_E_RESOURCE)
+                fail_msg("format %zu, allocation %ld: status %d, %s", i, at, st, err.text);
+            if (st == IB_OK && n_allocated >= at)
+                fail_msg("format %zu: allocation %ld failed and nobody noticed", i, at);
+            ib_buf_clear(&out);
+            points++;
+        }
+    }
+    assert_true(points > 500);
+    ib_record_clear(&back);
+    json_decref(json);
+    ib_record_clear(&r);
+}
+
 int main(void) {
+    json_set_alloc_funcs(own_malloc, free);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_snapshots),       cmocka_unit_test(test_same_after_json),
         cmocka_unit_test(test_reference_lines), cmocka_unit_test(test_golden_lines),
         cmocka_unit_test(test_pieces),          cmocka_unit_test(test_live_parts),
-        cmocka_unit_test(test_few_samples),     cmocka_unit_test(test_hostile_names),
+        cmocka_unit_test(test_few_samples),     cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_hostile_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
