@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHARD_BYTES 5000000000u
-
 typedef struct quantize_state {
     ib_cli *cli;
     ib_hub_result source; /* owned */
@@ -84,7 +82,7 @@ static ib_status quantize(quantize_state *s, ib_error *err) {
     IB_TRY(read_config(s, err));
     IB_TRY(ib_quantize_set_config(s->config, &s->options, err));
     IB_TRY(ib_quantize_plan_make(&s->plan, ib_engine_checkpoint(s->engine),
-                                 ib_engine_config_of(s->engine), &s->options, SHARD_BYTES,
+                                 ib_engine_config_of(s->engine), &s->options, o->max_shard_bytes,
                                  &s->cli->log, err));
     IB_TRY(ib_pool_new(&s->pool, threads, err));
     ib_signals_defer();

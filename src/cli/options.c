@@ -301,7 +301,8 @@ static void set_defaults(ib_options *o) {
                       .batch = 1,
                       .repetitions = 1,
                       .processes = 1,
-                      .blocksize = 64};
+                      .blocksize = 64,
+                      .max_shard_bytes = 5000000000u};
 }
 
 static ib_status choose_command(parse_state *s, ib_error *err) {

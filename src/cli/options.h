@@ -83,7 +83,7 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     const char *model_id, *revision, *cache_dir;
     bool offline;
     const char *device, *attn, *dtype, *compute, *quant, *cpu_tier;
-    uint64_t threads, blocksize;
+    uint64_t threads, blocksize, max_shard_bytes;
     bool double_quant;
 
     uint64_t max_new_tokens, input_len, depth, batch, repetitions, warmup, processes, seed;

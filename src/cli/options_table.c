@@ -178,6 +178,10 @@ const ib_option ib_option_rows[] = {
      .help = "quantize the scales too"},
     {ROW("blocksize", "", "N", BIT(QUANTIZE)), COUNT(blocksize, 32, 4096, "64"),
      .group = "Quantization", .help = "elements per scale: 32 64 128 256 512 1024 2048 4096"},
+    {ROW("max-shard-bytes", "", "N", BIT(QUANTIZE)),
+     COUNT(max_shard_bytes, 4096, UINT64_C(1) << 40, "5000000000"), .group = "Quantization",
+     .help = "size above which the weights are split into several files; a file is made in memory "
+             "before it is written"},
     {ROW("dtype", "", "TYPE", BIT(QUANTIZE)), CHOICE(dtype, dtype_choices, "auto"),
      .group = "Quantization",
      .help = "type of what stays unquantized, and what values are rounded to before they are "
