@@ -89,6 +89,7 @@ struct jscope {
     jslot *slots;
     size_t n, cap;
     ib_map by_name; /* name -> slot; dropped after compilation */
+    bool captured;  /* a macro or a lazy loop may keep frames of this scope */
     int loop_slot, caller_slot, kwargs_slot, varargs_slot; /* -1: not used */
     size_t *stored; /* slot numbers in order of first store */
     size_t n_stored, cap_stored;

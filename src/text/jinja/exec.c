@@ -19,21 +19,33 @@ static bool resolve_in_context(jstate *st, ib_str name, jval *out) {
     return ib_jinja_global(st, name, out, &found);
 }
 
+static bool init_frame(jstate *st, jframe *f) {
+    const jscope *scope = f->scope;
+    for (size_t i = 0; i < scope->n; i++) {
+        const jslot *s = &scope->slots[i];
+        f->slots[i] = JMISSING;
+        if (s->load == LOAD_RESOLVE && !resolve_in_context(st, s->name, &f->slots[i]))
+            return false;
+        if (s->load == LOAD_ALIAS)
+            f->slots[i] = *ib_jinja_slot(f, s->up, s->from);
+    }
+    return true;
+}
+
 jframe *ib_jinja_frame(jstate *st, const jscope *scope, jframe *parent) {
     jframe *f = ib_jinja_alloc(st, sizeof *f + scope->n * sizeof(jval));
     if (!f)
         return NULL;
     f->parent = parent;
     f->scope = scope;
-    for (size_t i = 0; i < scope->n; i++) {
-        const jslot *s = &scope->slots[i];
-        f->slots[i] = JMISSING;
-        if (s->load == LOAD_RESOLVE && !resolve_in_context(st, s->name, &f->slots[i]))
-            return NULL;
-        if (s->load == LOAD_ALIAS)
-            f->slots[i] = *ib_jinja_slot(f, s->up, s->from);
-    }
-    return f;
+    return init_frame(st, f) ? f : NULL;
+}
+
+/* A frame for the next turn of a loop: the last one again, unless something may still hold it. */
+static jframe *next_frame(jstate *st, const jscope *scope, jframe *parent, jframe *last) {
+    if (!last || scope->captured)
+        return ib_jinja_frame(st, scope, parent);
+    return init_frame(st, last) ? last : NULL;
 }
 
 /* --- assignment --- */
@@ -205,6 +217,7 @@ static jflow run_loop(jstate *st, jframe *f, const jnode *n, jval iterable, int6
     bool done = false, completed = false;
     jval item;
     jloop *l = ib_jinja_alloc(st, sizeof *l);
+    jframe *in = NULL;
     if (!l || !loop_source(st, f, n, iterable, l))
         return FLOW_ERROR;
     l->depth0 = depth0;
@@ -214,7 +227,7 @@ static jflow run_loop(jstate *st, jframe *f, const jnode *n, jval iterable, int6
             return FLOW_ERROR;
         if (done)
             break;
-        jframe *in = ib_jinja_frame(st, n->scope, f);
+        in = next_frame(st, n->scope, f, in);
         if (!in || !ib_jinja_assign(st, in, n->a, item))
             return FLOW_ERROR;
         if (n->scope->loop_slot >= 0)

@@ -228,6 +228,12 @@ static bool resolve_children(walk w, jnode *n) {
            resolve_all(w, &n->list2) && resolve_all(w, &n->list3) && resolve(w, n->c);
 }
 
+/* Frames of s and of all around it may outlive their turn. */
+static void capture(jscope *s) {
+    for (; s; s = s->parent)
+        s->captured = true;
+}
+
 static walk inside(walk w, jscope *s) {
     return (walk){w.c, s, false, false};
 }
@@ -300,6 +306,8 @@ static bool resolve_loop_test(walk w, jnode *n) {
 static bool resolve_for(walk w, jnode *n) {
     jcompiler *c = w.c;
     jscope *body = n->scope = new_scope(c, w.s);
+    if (n->flag || n->c)
+        capture(w.s);
     if (!body || stores_loop(c, n->a))
         return false;
     if (n->flag || body_uses(&n->list, "loop")) {
@@ -339,6 +347,7 @@ static int param_index(const jnode *n, const char *name) {
 static bool resolve_macro(walk w, jnode *n) {
     jcompiler *c = w.c;
     jscope *s = n->scope = new_scope(c, w.s);
+    capture(w.s);
     if (!s || !analyze_all(c, s, &n->list) || !analyze_all(c, s, &n->list2) ||
         !analyze_all(c, s, &n->list3))
         return false;
