@@ -138,8 +138,13 @@ typedef struct ib_tok_entry {
     const char *ptr; /* borrowed from the vocabulary's blob */
     uint32_t len, id;
 } ib_tok_entry;
+typedef struct ib_tok_vocab_slot {
+    uint32_t tag;   /* upper half of the token's hash */
+    uint32_t entry; /* index in by_id; IB_TOK_NONE = free */
+} ib_tok_vocab_slot;
 typedef struct ib_tok_vocab {
-    ib_map ids;          /* token -> id */
+    ib_tok_vocab_slot *slots; /* owned [n_slots], a power of two; token -> entry */
+    size_t n_slots;
     char *blob;          /* owned */
     ib_tok_entry *by_id; /* owned [n], ascending ids */
     size_t n, n_distinct;
@@ -150,6 +155,9 @@ ib_status ib_tok_vocab_build(ib_tok_vocab *v, const ib_tok_raw_entry *entries, s
                              bool unique, const char *where, ib_error *err) IB_MUST_CHECK;
 void ib_tok_vocab_clear(ib_tok_vocab *v);
 uint32_t ib_tok_vocab_id(const ib_tok_vocab *v, ib_str token); /* IB_TOK_NONE = not there */
+/* ids[i] of tokens[i] for up to IB_TOK_LOOKUPS tokens: their cache misses overlap. */
+#define IB_TOK_LOOKUPS ((size_t)96)
+void ib_tok_vocab_ids(const ib_tok_vocab *v, const ib_str *tokens, size_t n, uint32_t *ids);
 ib_str ib_tok_vocab_token(const ib_tok_vocab *v, uint32_t id); /* ptr NULL = not there */
 
 /* ---- models: a piece of text -> ids ---- */
@@ -167,6 +175,9 @@ typedef struct ib_tok_bpe {
     bool fuse_unk, byte_fallback, ignore_merges;
     uint32_t byte_ids[256];   /* <0xHH> */
     uint32_t char_ids[0x400]; /* ids of one-char tokens without prefix and suffix */
+    bool cuts;                /* ib_tok_bpe_cut may cut */
+    uint8_t joins_mark[8192]; /* bit set of chars (mod 65536) that may merge with a U+2581 behind
+                                 them */
 } ib_tok_bpe;
 
 typedef struct ib_tok_unigram {
@@ -220,6 +231,10 @@ uint32_t *ib_tok_scratch_words(ib_tok_scratch *s, size_t n, ib_error *err);
 ib_status ib_tok_bpe_build(ib_tok_model *m, const ib_tok_raw_merge *merges, size_t n,
                            const ib_log *log, ib_error *err) IB_MUST_CHECK;
 void ib_tok_bpe_fill_tables(ib_tok_model *m);
+/* Where the part of piece that begins at from may end: before a U+2581 that no merge joins to the
+ * char before it. Models without a pre-tokenizer then see words, and the cache helps, with the same
+ * ids. */
+size_t ib_tok_bpe_cut(const ib_tok_bpe *b, ib_str piece, size_t from);
 ib_status ib_tok_bpe_encode(const ib_tok_model *m, ib_tok_scratch *s, ib_str piece, ib_ids *out,
                             ib_error *err) IB_MUST_CHECK;
 ib_status ib_tok_unigram_build(ib_tok_model *m, const ib_tok_raw_entry *entries, size_t n,
@@ -322,6 +337,8 @@ ib_status ib_tok_presplit(const ib_tok_presplitters *p, ib_tok_work *w, ib_str t
 /* ---- tok_added.c ---- */
 typedef struct ib_tok_added {
     ib_str content; /* in the store */
+    ib_str
+        decoded; /* in the store: what it decodes to, the normalized content if it is normalized */
     uint32_t id;
     bool single_word, lstrip, rstrip, normalized, special;
 } ib_tok_added;
@@ -343,8 +360,8 @@ ib_status ib_tok_added_read(ib_tok_added_set *a, ib_tok_store *store, const ib_t
 ib_status ib_tok_added_flags(const json_t *entry, const char *where, ib_tok_added *out,
                              ib_error *err) IB_MUST_CHECK;
 /* Builds the automata; call once after the last put. */
-ib_status ib_tok_added_seal(ib_tok_added_set *a, const ib_tok_normalizers *norm,
-                            ib_error *err) IB_MUST_CHECK;
+ib_status ib_tok_added_seal(ib_tok_added_set *a, ib_tok_store *store,
+                            const ib_tok_normalizers *norm, ib_error *err) IB_MUST_CHECK;
 void ib_tok_added_clear(ib_tok_added_set *a);
 const ib_tok_added *ib_tok_added_by_id(const ib_tok_added_set *a, uint32_t id); /* NULL = none */
 const ib_tok_added *ib_tok_added_by_content(const ib_tok_added_set *a, ib_str content);
@@ -427,7 +444,7 @@ struct ib_tokenizer {
     ib_tok_decoders decoders;
     ib_tok_config config;
 };
-/* The string of an id: added tokens first. */
+/* What an id decodes to: added tokens first. */
 ib_str ib_tok_token(const ib_tokenizer *t, uint32_t id, bool *special);
 /* Reads "type" of a component; IB_E_FORMAT when it has none. */
 ib_status ib_tok_type(const json_t *value, const char *where, ib_str *out,

@@ -235,7 +235,7 @@ static ib_status link_suffixes(ib_tok_trie *t, ib_error *err) {
     return IB_OK;
 }
 
-static ib_status build(ib_tok_trie **out, const ib_tok_added_set *a, bool normalized,
+static ib_status build(ib_tok_trie **out, ib_tok_added_set *a, bool normalized, ib_tok_store *store,
                        const ib_tok_normalizers *norm, ib_error *err) {
     ib_tok_work w = {0};
     ib_status st = IB_OK;
@@ -250,6 +250,10 @@ static ib_status build(ib_tok_trie **out, const ib_tok_added_set *a, bool normal
             continue;
         if (normalized)
             st = ib_tok_normalize(norm, &w, text, &text, &shifted, err);
+        a->items[i].decoded =
+            normalized && st == IB_OK ? ib_arena_str(&store->arena, text, err) : text;
+        if (!a->items[i].decoded.ptr)
+            st = IB_E_RESOURCE;
         if (st == IB_OK && text.len)
             st = insert(t, text, (uint32_t)i, err);
     }
@@ -277,7 +281,8 @@ static int compare_ids(const void *a, const void *b) {
     return x->index < y->index ? 1 : -1; /* the last one put stands for an id that two share */
 }
 
-ib_status ib_tok_added_seal(ib_tok_added_set *a, const ib_tok_normalizers *norm, ib_error *err) {
+ib_status ib_tok_added_seal(ib_tok_added_set *a, ib_tok_store *store,
+                            const ib_tok_normalizers *norm, ib_error *err) {
     if (!a->n)
         return IB_OK;
     id_index *order = calloc(a->n, sizeof *order);
@@ -292,8 +297,8 @@ ib_status ib_tok_added_seal(ib_tok_added_set *a, const ib_tok_normalizers *norm,
     for (size_t i = 0; i < a->n; i++)
         a->by_id[i] = order[i].index;
     free(order);
-    IB_TRY(build(&a->raw, a, false, norm, err));
-    return build(&a->normalized, a, true, norm, err);
+    IB_TRY(build(&a->raw, a, false, store, norm, err));
+    return build(&a->normalized, a, true, store, norm, err);
 }
 
 /* ---- walking a text ---- */

@@ -48,35 +48,97 @@ static ib_status bad_merge(size_t index, const char *what, ib_str part, ib_error
         what, ib_quote(part, quoted));
 }
 
-/* The token that left and right make; the continuing prefix of right falls away. */
-static ib_status merged_id(const ib_tok_model *m, const ib_tok_raw_merge *merge, size_t index,
-                           ib_buf *text, uint32_t *out, ib_error *err) {
+#define MARK "\xE2\x96\x81"
+
+static bool is_byte_token(ib_str t) {
+    return t.len == 6 && memcmp(t.ptr, "<0x", 3) == 0;
+}
+
+static void set_joins(ib_tok_bpe *b, const char *text, size_t end) {
+    size_t at = end;
+    do
+        at--;
+    while (at && ((unsigned char)text[at] & 0xC0) == 0x80);
+    uint32_t c = ib_tok_next_char((ib_str){text, end}, &at);
+    b->joins_mark[(c & 0xFFFF) >> 3] |= (uint8_t)(1u << (c & 7));
+}
+
+/* What a merge means for cuts. Symbols of bytes and of unknown chars do not show their text: a
+ * merge of one of those rules cuts out. */
+static void note_mark(ib_tok_model *m, ib_str left, ib_str right, const uint32_t id[2]) {
+    ib_tok_bpe *b = &m->bpe;
+    if (is_byte_token(left) || is_byte_token(right) || id[0] == b->unk_id || id[1] == b->unk_id)
+        b->cuts = false;
+    if (left.len && right.len >= 3 && memcmp(right.ptr, MARK, 3) == 0)
+        set_joins(b, left.ptr, left.len);
+}
+
+size_t ib_tok_bpe_cut(const ib_tok_bpe *b, ib_str piece, size_t from) {
+    while (b->cuts && from + 1 < piece.len) {
+        const char *p = memchr(piece.ptr + from + 1, MARK[0], piece.len - from - 1);
+        if (!p)
+            break;
+        from = (size_t)(p - piece.ptr);
+        if (piece.len - from < 3 || memcmp(p, MARK, 3) != 0)
+            continue;
+        size_t at = from;
+        do
+            at--;
+        while (at && ((unsigned char)piece.ptr[at] & 0xC0) == 0x80);
+        uint32_t c = ib_tok_next_char(piece, &at);
+        if (!(b->joins_mark[(c & 0xFFFF) >> 3] >> (c & 7) & 1))
+            return from;
+    }
+    return piece.len;
+}
+
+/* The text of left + right, the continuing prefix of right cut off, at `to`. */
+static ib_status join_parts(const ib_tok_model *m, const ib_tok_raw_merge *merge, size_t index,
+                            ib_buf *text, ib_error *err) {
     ib_str right = merge->right;
     size_t cut = m->bpe.prefix.len;
     if (right.len < cut || (right.len > cut && ((unsigned char)right.ptr[cut] & 0xC0) == 0x80))
         return bad_merge(index, "a right part without the continuing prefix:", right, err);
-    ib_buf_reset(text);
     IB_TRY(ib_buf_add(text, merge->left.ptr, merge->left.len, err));
-    IB_TRY(ib_buf_add(text, right.ptr + cut, right.len - cut, err));
-    *out = ib_tok_vocab_id(&m->vocab, (ib_str){text->ptr, text->len});
-    if (*out == IB_TOK_NONE)
-        return bad_merge(index, "not in the vocabulary:", (ib_str){text->ptr, text->len}, err);
+    return ib_buf_add(text, right.ptr + cut, right.len - cut, err);
+}
+
+/* Merges [from, from + n) with their three lookups each. */
+static ib_status add_block(ib_tok_model *m, const ib_tok_raw_merge *merges, size_t from, size_t n,
+                           ib_buf *text, size_t *n_twice, ib_error *err) {
+    ib_str tokens[IB_TOK_LOOKUPS];
+    uint32_t ids[IB_TOK_LOOKUPS];
+    size_t at = 0;
+    ib_buf_reset(text);
+    for (size_t i = 0; i < n; i++)
+        IB_TRY(join_parts(m, &merges[from + i], from + i, text, err));
+    for (size_t i = 0; i < n; i++) {
+        const ib_tok_raw_merge *merge = &merges[from + i];
+        size_t len = merge->left.len + merge->right.len - m->bpe.prefix.len;
+        tokens[3 * i] = merge->left;
+        tokens[3 * i + 1] = merge->right;
+        tokens[3 * i + 2] = (ib_str){text->ptr + at, len};
+        at += len;
+    }
+    ib_tok_vocab_ids(&m->vocab, tokens, 3 * n, ids);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t *id = &ids[3 * i];
+        for (size_t k = 0; k < 3; k++)
+            if (id[k] == IB_TOK_NONE)
+                return bad_merge(from + i, "not in the vocabulary:", tokens[3 * i + k], err);
+        note_mark(m, merges[from + i].left, merges[from + i].right, id);
+        ib_tok_pair_slot *s = find_pair(&m->bpe, id[0], id[1]);
+        *n_twice += s->key != UINT64_MAX;
+        *s = (ib_tok_pair_slot){(uint64_t)id[0] << 32 | id[1], (uint32_t)(from + i), id[2]};
+    }
     return IB_OK;
 }
 
 static ib_status add_merges(ib_tok_model *m, const ib_tok_raw_merge *merges, size_t n, ib_buf *text,
                             size_t *n_twice, ib_error *err) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t left = ib_tok_vocab_id(&m->vocab, merges[i].left);
-        uint32_t right = ib_tok_vocab_id(&m->vocab, merges[i].right), id;
-        if (left == IB_TOK_NONE || right == IB_TOK_NONE)
-            return bad_merge(i, "not in the vocabulary:",
-                             left == IB_TOK_NONE ? merges[i].left : merges[i].right, err);
-        IB_TRY(merged_id(m, &merges[i], i, text, &id, err));
-        ib_tok_pair_slot *s = find_pair(&m->bpe, left, right);
-        *n_twice += s->key != UINT64_MAX;
-        *s = (ib_tok_pair_slot){(uint64_t)left << 32 | right, (uint32_t)i, id};
-    }
+    const size_t block = IB_TOK_LOOKUPS / 3;
+    for (size_t i = 0; i < n; i += block)
+        IB_TRY(add_block(m, merges, i, n - i < block ? n - i : block, text, n_twice, err));
     return IB_OK;
 }
 
@@ -85,6 +147,8 @@ ib_status ib_tok_bpe_build(ib_tok_model *m, const ib_tok_raw_merge *merges, size
     size_t n_twice = 0;
     ib_buf text;
     ib_buf_init(&text);
+    m->bpe.cuts = !m->bpe.prefix.len && !m->bpe.suffix.len && !m->bpe.ignore_merges &&
+                  ib_tok_vocab_id(&m->vocab, IB_STR(MARK)) != IB_TOK_NONE;
     IB_TRY(reserve_pairs(&m->bpe, n, err));
     ib_status st = add_merges(m, merges, n, &text, &n_twice, err);
     ib_buf_clear(&text);
@@ -96,7 +160,20 @@ ib_status ib_tok_bpe_build(ib_tok_model *m, const ib_tok_raw_merge *merges, size
     return st;
 }
 
+/* Merges by score join what makes a token: marks inside of tokens tell. */
+static void note_tokens(ib_tok_model *m) {
+    m->bpe.cuts = ib_tok_vocab_id(&m->vocab, IB_STR(MARK)) != IB_TOK_NONE;
+    for (size_t i = 0; i < m->vocab.n; i++) {
+        const ib_tok_entry *e = &m->vocab.by_id[i];
+        for (size_t k = 1; k + 3 <= e->len; k++)
+            if (memcmp(e->ptr + k, MARK, 3) == 0)
+                set_joins(&m->bpe, e->ptr, k);
+    }
+}
+
 void ib_tok_bpe_fill_tables(ib_tok_model *m) {
+    if (m->bpe.score_rank)
+        note_tokens(m);
     ib_tok_byte_tokens(&m->vocab, m->bpe.byte_ids);
     for (uint32_t c = 0; c < 0x400; c++) {
         char text[4];
@@ -149,21 +226,21 @@ static void push_symbol(symbols *s, uint32_t id, size_t start) {
     s->id[s->n++] = id;
 }
 
-/* The id of one char, with the prefix and suffix that its place asks for. */
-static ib_status char_id(const ib_tok_bpe *b, const ib_tok_vocab *v, ib_str c, uint32_t code,
+/* The id of one char; *c becomes its text with the prefix and suffix that its place asks for. */
+static ib_status char_id(const ib_tok_bpe *b, const ib_tok_vocab *v, ib_str *c, uint32_t code,
                          bool first, bool last, ib_buf *text, uint32_t *out, ib_error *err) {
-    bool plain = (first || !b->prefix.len) && (!last || !b->suffix.len);
-    if (plain) {
-        *out = code < 0x400 ? b->char_ids[code] : ib_tok_vocab_id(v, c);
+    if ((first || !b->prefix.len) && (!last || !b->suffix.len)) {
+        *out = code < 0x400 ? b->char_ids[code] : ib_tok_vocab_id(v, *c);
         return IB_OK;
     }
     ib_buf_reset(text);
     if (!first)
         IB_TRY(ib_buf_add(text, b->prefix.ptr, b->prefix.len, err));
-    IB_TRY(ib_buf_add(text, c.ptr, c.len, err));
+    IB_TRY(ib_buf_add(text, c->ptr, c->len, err));
     if (last)
         IB_TRY(ib_buf_add(text, b->suffix.ptr, b->suffix.len, err));
-    *out = ib_tok_vocab_id(v, (ib_str){text->ptr, text->len});
+    *c = (ib_str){text->ptr, text->len};
+    *out = ib_tok_vocab_id(v, *c);
     return IB_OK;
 }
 
@@ -184,7 +261,7 @@ static ib_status first_symbols(symbols *s, ib_buf *text, ib_error *err) {
         size_t at = pos;
         uint32_t code = ib_tok_next_char(s->piece, &pos), id;
         ib_str c = {s->piece.ptr + at, pos - at};
-        IB_TRY(char_id(b, &s->m->vocab, c, code, at == 0, pos == s->piece.len, text, &id, err));
+        IB_TRY(char_id(b, &s->m->vocab, &c, code, at == 0, pos == s->piece.len, text, &id, err));
         if (id != IB_TOK_NONE || s->by_score) {
             if (unknown)
                 push_symbol(s, b->unk_id, at);
@@ -192,13 +269,7 @@ static ib_status first_symbols(symbols *s, ib_buf *text, ib_error *err) {
             push_symbol(s, id, at);
             continue;
         }
-        const char *bytes = c.ptr;
-        size_t n = c.len;
-        if (text->len && (b->prefix.len || b->suffix.len) && (at || pos == s->piece.len)) {
-            bytes = text->ptr;
-            n = text->len;
-        }
-        if (b->byte_fallback && push_bytes(s, bytes, n, at))
+        if (b->byte_fallback && push_bytes(s, c.ptr, c.len, at))
             continue;
         if (b->unk_id == IB_TOK_NONE)
             continue;
@@ -259,27 +330,31 @@ static void merge_short(symbols *s) {
     }
 }
 
+/* A heap with four children a node: half the levels of a binary one, and the children share a line.
+ */
 static void sift_down(uint64_t *heap, size_t n, size_t i) {
     uint64_t v = heap[i];
     for (;;) {
-        size_t child = 2 * i + 1;
+        size_t child = 4 * i + 1, least = child;
         if (child >= n)
             break;
-        if (child + 1 < n && heap[child + 1] < heap[child])
-            child++;
-        if (heap[child] >= v)
+        size_t end = child + 4 < n ? child + 4 : n;
+        for (size_t k = child + 1; k < end; k++)
+            if (heap[k] < heap[least])
+                least = k;
+        if (heap[least] >= v)
             break;
-        heap[i] = heap[child];
-        i = child;
+        heap[i] = heap[least];
+        i = least;
     }
     heap[i] = v;
 }
 
 static void sift_up(uint64_t *heap, size_t i) {
     uint64_t v = heap[i];
-    while (i && heap[(i - 1) / 2] > v) {
-        heap[i] = heap[(i - 1) / 2];
-        i = (i - 1) / 2;
+    while (i && heap[(i - 1) / 4] > v) {
+        heap[i] = heap[(i - 1) / 4];
+        i = (i - 1) / 4;
     }
     heap[i] = v;
 }
@@ -307,7 +382,7 @@ static void merge_long(symbols *s, uint64_t *heap) {
         if (rank != IB_TOK_NONE)
             heap[n++] = (uint64_t)rank << 32 | i;
     }
-    for (size_t i = n / 2; i-- > 0;)
+    for (size_t i = (n + 2) / 4; i-- > 0;)
         sift_down(heap, n, i);
     while (n) {
         uint64_t top = heap[0];

@@ -295,7 +295,7 @@ static ib_status build(ib_tokenizer *t, const ib_gguf_vocab *g, const ib_log *lo
     IB_TRY(add_special(t, g, err));
     IB_TRY(name_special(t, g, err));
     IB_TRY(wrap_text(t, g, add_bos, err));
-    return ib_tok_added_seal(&t->added, &t->normalizers, err);
+    return ib_tok_added_seal(&t->added, &t->store, &t->normalizers, err);
 }
 
 ib_status ib_tokenizer_from_gguf(ib_tokenizer **out, const ib_gguf_vocab *vocab, const ib_log *log,

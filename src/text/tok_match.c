@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MATCH_LIMIT 2000000u
+#define MATCH_LIMIT 2000000u /* per match, and 16 more for each byte of text */
 #define HEAP_LIMIT_KIB 65536u
 #define SECONDS_PER_CALL 5u
 
@@ -104,7 +104,6 @@ static ib_status matcher_ready(ib_tok_matcher *m, ib_error *err) {
     m->data = pcre2_match_data_create(1, NULL);
     if (!m->context || !m->data)
         return ib_fail_memory(err, 0, "matching");
-    (void)pcre2_set_match_limit(m->context, MATCH_LIMIT);
     (void)pcre2_set_heap_limit(m->context, HEAP_LIMIT_KIB);
     if (m->stack)
         pcre2_jit_stack_assign(m->context, NULL, m->stack);
@@ -123,7 +122,7 @@ static ib_status too_expensive(const ib_tok_regex *r, ib_error *err) {
 /* Time is looked at seldom; what one match may cost is bounded by MATCH_LIMIT. */
 static ib_status check_time(ib_tok_matcher *m, const ib_tok_regex *r, size_t text_len,
                             ib_error *err) {
-    if (m->n_calls++ & 63)
+    if (m->n_calls++ & 15)
         return IB_OK;
     uint64_t now = ib_now_ns();
     if (!m->deadline_ns)
@@ -137,6 +136,7 @@ static ib_status regex_search(const ib_tok_regex *r, ib_tok_matcher *m, ib_str s
     IB_TRY(matcher_ready(m, err));
     IB_TRY(check_time(m, r, subject.len, err));
     PCRE2_SPTR text = (PCRE2_SPTR)subject.ptr;
+    (void)pcre2_set_match_limit(m->context, MATCH_LIMIT + (uint32_t)(16 * (subject.len - from)));
     if (r->jit)
         rc = pcre2_jit_match(r->code, text, subject.len, from, PCRE2_NO_UTF_CHECK, m->data,
                              m->context);

@@ -285,6 +285,8 @@ static ib_status apply(const ib_tok_normalizer *n, ib_tok_work *w, ib_str *text,
         break;
     case REPLACE:
         IB_TRY(ib_tok_replace_all(&n->pattern, &w->matcher, *text, n->content, b, err));
+        if (!n->content.len && (!b->len || b->ptr[0] != text->ptr[0]))
+            *shifted = true;
         break;
     case LOWERCASE:
         IB_TRY(each_char(*text, ib_tok_lower, b, shifted, err));

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "text/tok.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -174,6 +175,44 @@ static ib_str number(cursor *c) {
     return (ib_str){start, (size_t)(c->p - start)};
 }
 
+/* The reference's reading of a real: digits into 64 bits (what does not fit is dropped), then one
+ * rounding multiplication or division. It can differ from the nearest double in the last bit, and
+ * Unigram compares sums of scores: text with several best segmentations shows the difference. */
+static bool reference_real(ib_str text, double *out) {
+    uint64_t digits = 0;
+    int exponent = 0;
+    bool point = false, full = false;
+    size_t i = text.len && text.ptr[0] == '-';
+    double value;
+    if (!ib_parse_double(text, out))
+        return false;
+    for (; i < text.len && text.ptr[i] != 'e' && text.ptr[i] != 'E'; i++) {
+        if (text.ptr[i] == '.') {
+            point = true;
+            continue;
+        }
+        uint64_t digit = (uint64_t)(text.ptr[i] - '0');
+        full = full || digits > (UINT64_MAX - digit) / 10;
+        if (!full)
+            digits = digits * 10 + digit;
+        exponent += full ? !point : -(int)point;
+    }
+    if (i < text.len) {
+        int64_t e;
+        ib_str rest = {text.ptr + i + 1, text.len - i - 1};
+        if (rest.len && rest.ptr[0] == '+')
+            rest = (ib_str){rest.ptr + 1, rest.len - 1};
+        if (!ib_parse_i64(rest, &e) || e > 400 || e < -400)
+            return true;
+        exponent += (int)e;
+    }
+    if (exponent > 308 || exponent < -308)
+        return true;
+    value = exponent < 0 ? (double)digits / pow(10, -exponent) : (double)digits * pow(10, exponent);
+    *out = text.ptr[0] == '-' ? -value : value;
+    return true;
+}
+
 static ib_status grow(cursor *c, void **at, size_t *cap, size_t n, size_t size, size_t limit,
                       const char *what) {
     if (n >= limit)
@@ -240,7 +279,7 @@ static ib_status vocab_list(cursor *c) {
         if (!take(c, ','))
             return bad(c, "a score was expected");
         ib_str digits = number(c);
-        if (!ib_parse_double(digits, &e.score))
+        if (!reference_real(digits, &e.score))
             return ib_fail(c->err, IB_E_FORMAT,
                            "bad score in tokenizer.json at /model/vocab/%zu: %s, expected a finite "
                            "number; fix: correct the file",

@@ -12,7 +12,9 @@
 
 #define MAX_GROUPS 200
 #define MAX_CLASS_DEPTH 8
-#define WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+#define POSIX_WORD "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}"
+/* \w outside of classes also has six numbers of Latin-1. */
+#define WORD POSIX_WORD "\\x{B2}\\x{B3}\\x{B9}\\x{BC}-\\x{BE}"
 #define SPACE "\\p{White_Space}"
 
 typedef struct group {
@@ -121,7 +123,7 @@ static const property properties[] = {
     {"uppercase", "\\p{Uppercase}"},
     {"space", SPACE},
     {"whitespace", SPACE},
-    {"word", WORD},
+    {"word", POSIX_WORD},
     {"xdigit", "0-9A-Fa-f"},
     {"ascii", "\\x{0}-\\x{7F}"},
     {"ideographic", "\\p{Ideographic}"},
@@ -141,7 +143,7 @@ static const property properties[] = {
     {"math", "\\p{Math}"},
     {"diacritic", "\\p{Diacritic}"},
     {"cased", "\\p{Cased}"},
-    {"punct", "\\p{P}$+<=>\\^`|~"},
+    {"punct", "\\p{P}"},
 };
 
 /* Items of the property named `name`; short category names pass, all else is taken for a script. */
@@ -258,7 +260,7 @@ static ib_status char_escape(translator *t, bool *is_char, uint32_t *out) {
 
 /* An escape for a set of chars (\s \w \d \h \p and their opposites). *is_set = false: something
  * else. */
-static ib_status set_escape(translator *t, bool *is_set, ib_buf *items, bool *negated) {
+static ib_status set_escape(translator *t, bool in_class, bool *is_set, ib_buf *items, bool *negated) {
     int c = peek(t, 0);
     const char *text = NULL;
     *is_set = true;
@@ -270,7 +272,7 @@ static ib_status set_escape(translator *t, bool *is_set, ib_buf *items, bool *ne
         break;
     case 'w':
     case 'W':
-        text = WORD;
+        text = in_class ? POSIX_WORD : WORD;
         break;
     case 'd':
     case 'D':
@@ -345,7 +347,20 @@ static ib_status posix_set(translator *t, operand *o, bool *taken) {
         return IB_OK;
     ib_buf items;
     ib_buf_init(&items);
-    ib_status st = property_items(t, (ib_str){t->src.ptr + from, to - from}, &items);
+    ib_str name = {t->src.ptr + from, to - from};
+    ib_status st = IB_OK;
+    /* Two sets are known by what they lack, and [:punct:] has the symbols too. */
+    if (ib_str_is(name, "graph") || ib_str_is(name, "print")) {
+        negated = !negated;
+        st = ib_buf_adds(&items,
+                         ib_str_is(name, "graph") ? SPACE "\\p{Cc}\\p{Cn}\\p{Cs}"
+                                                  : "\\p{Cc}\\p{Cn}\\p{Cs}\\p{Zl}\\p{Zp}",
+                         t->err);
+    } else if (ib_str_is(name, "punct")) {
+        st = ib_buf_adds(&items, "\\p{P}\\p{S}", t->err);
+    } else {
+        st = property_items(t, name, &items);
+    }
     if (st == IB_OK)
         st = add_set(o, &items, negated, t->err);
     ib_buf_clear(&items);
@@ -373,7 +388,7 @@ static ib_status class_char(translator *t, operand *o, bool *is_char, uint32_t *
         return IB_OK;
     ib_buf items;
     ib_buf_init(&items);
-    ib_status st = set_escape(t, &is_set, &items, &negated);
+    ib_status st = set_escape(t, true, &is_set, &items, &negated);
     if (st == IB_OK && is_set)
         st = add_set(o, &items, negated, t->err);
     else if (st == IB_OK)
@@ -625,7 +640,7 @@ static ib_status escape(translator *t) {
         return put_char(t->out, c, t->err);
     ib_buf items;
     ib_buf_init(&items);
-    ib_status st = set_escape(t, &yes, &items, &negated);
+    ib_status st = set_escape(t, false, &yes, &items, &negated);
     if (st == IB_OK && yes)
         st = ib_buf_addf(t->out, t->err, "[%s%s]", negated ? "^" : "", items.ptr);
     ib_buf_clear(&items);

@@ -42,44 +42,93 @@ static ib_status copy_entries(ib_tok_vocab *v, const ib_tok_raw_entry *entries, 
     return IB_OK;
 }
 
+static ib_tok_vocab_slot *find(const ib_tok_vocab *v, ib_str token, uint64_t hash) {
+    size_t mask = v->n_slots - 1, i = hash & mask;
+    uint32_t tag = (uint32_t)(hash >> 32);
+    for (;; i = (i + 1) & mask) {
+        ib_tok_vocab_slot *s = &v->slots[i];
+        if (s->entry == IB_TOK_NONE)
+            return s;
+        const ib_tok_entry *e = &v->by_id[s->entry];
+        if (s->tag == tag && e->len == token.len && memcmp(e->ptr, token.ptr, token.len) == 0)
+            return s;
+    }
+}
+
+static ib_status index_tokens(ib_tok_vocab *v, bool unique, const char *where, ib_error *err) {
+    char name[IB_QUOTED];
+    v->n_slots = 16;
+    while (v->n_slots < v->n * 2)
+        v->n_slots *= 2;
+    v->slots = malloc(v->n_slots * sizeof *v->slots);
+    if (!v->slots)
+        return ib_fail_memory(err, v->n_slots * sizeof *v->slots, "the vocabulary");
+    memset(v->slots, 0xFF, v->n_slots * sizeof *v->slots);
+    for (size_t i = 0; i < v->n; i++) {
+        ib_str token = {v->by_id[i].ptr, v->by_id[i].len};
+        uint64_t hash = ib_hash(token.ptr, token.len);
+        ib_tok_vocab_slot *s = find(v, token, hash);
+        if (s->entry != IB_TOK_NONE && unique)
+            return ib_fail(err, IB_E_FORMAT, "token twice in %s: '%s'; fix: correct the file",
+                           where, ib_quote(token, name));
+        v->n_distinct += s->entry == IB_TOK_NONE;
+        *s = (ib_tok_vocab_slot){(uint32_t)(hash >> 32), (uint32_t)i};
+    }
+    return IB_OK;
+}
+
 ib_status ib_tok_vocab_build(ib_tok_vocab *v, const ib_tok_raw_entry *entries, size_t n,
                              bool unique, const char *where, ib_error *err) {
     char name[IB_QUOTED];
     bool sorted = true;
     *v = (ib_tok_vocab){0};
     IB_TRY(copy_entries(v, entries, n, where, err));
-    IB_TRY(ib_map_reserve(&v->ids, n, err));
-    for (size_t i = 0; i < n; i++) {
-        bool was_there;
-        ib_str token = {v->by_id[i].ptr, v->by_id[i].len};
-        IB_TRY(ib_map_put(&v->ids, token, v->by_id[i].id, &was_there, err));
-        v->n_distinct += !was_there;
-        if (was_there && unique)
-            return ib_fail(err, IB_E_FORMAT, "token twice in %s: '%s'; fix: correct the file",
-                           where, ib_quote(token, name));
-        sorted = sorted && (!i || v->by_id[i - 1].id < v->by_id[i].id);
-    }
-    if (sorted)
-        return IB_OK;
-    qsort(v->by_id, n, sizeof *v->by_id, by_id);
-    for (size_t i = 1; i < n; i++)
+    for (size_t i = 1; sorted && i < n; i++)
+        sorted = v->by_id[i - 1].id < v->by_id[i].id;
+    if (!sorted)
+        qsort(v->by_id, n, sizeof *v->by_id, by_id);
+    for (size_t i = 1; !sorted && i < n; i++)
         if (v->by_id[i - 1].id == v->by_id[i].id)
             return ib_fail(
                 err, IB_E_FORMAT, "token id twice in %s: %u ('%s'); fix: correct the file", where,
                 v->by_id[i].id, ib_quote((ib_str){v->by_id[i].ptr, v->by_id[i].len}, name));
-    return IB_OK;
+    return index_tokens(v, unique, where, err);
 }
 
 void ib_tok_vocab_clear(ib_tok_vocab *v) {
-    ib_map_clear(&v->ids);
+    free(v->slots);
     free(v->blob);
     free(v->by_id);
     *v = (ib_tok_vocab){0};
 }
 
 uint32_t ib_tok_vocab_id(const ib_tok_vocab *v, ib_str token) {
-    uint64_t id;
-    return ib_map_get(&v->ids, token, &id) ? (uint32_t)id : IB_TOK_NONE;
+    if (!v->n_slots)
+        return IB_TOK_NONE;
+    uint32_t entry = find(v, token, ib_hash(token.ptr, token.len))->entry;
+    return entry == IB_TOK_NONE ? IB_TOK_NONE : v->by_id[entry].id;
+}
+
+/* Three passes, so that the loads of one pass do not wait for each other: slots, entries, strings.
+ */
+void ib_tok_vocab_ids(const ib_tok_vocab *v, const ib_str *tokens, size_t n, uint32_t *ids) {
+    uint64_t hash[IB_TOK_LOOKUPS];
+    uint32_t entry[IB_TOK_LOOKUPS], len[IB_TOK_LOOKUPS];
+    const char *ptr[IB_TOK_LOOKUPS];
+    for (size_t i = 0; i < n; i++)
+        hash[i] = ib_hash(tokens[i].ptr, tokens[i].len);
+    for (size_t i = 0; i < n; i++) {
+        const ib_tok_vocab_slot *s = &v->slots[hash[i] & (v->n_slots - 1)];
+        entry[i] = s->tag == (uint32_t)(hash[i] >> 32) && s->entry < v->n ? s->entry : 0;
+    }
+    for (size_t i = 0; v->n && i < n; i++) {
+        ptr[i] = v->by_id[entry[i]].ptr;
+        len[i] = v->by_id[entry[i]].len;
+        ids[i] = v->by_id[entry[i]].id;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!v->n || len[i] != tokens[i].len || memcmp(ptr[i], tokens[i].ptr, len[i]) != 0)
+            ids[i] = ib_tok_vocab_id(v, tokens[i]); /* not in its first place */
 }
 
 ib_str ib_tok_vocab_token(const ib_tok_vocab *v, uint32_t id) {

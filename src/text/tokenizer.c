@@ -122,7 +122,7 @@ static ib_status open_into(ib_tokenizer *t, const char *folder, const ib_log *lo
     free(path);
     IB_TRY(st);
     IB_TRY(ib_tok_config_read(&t->config, folder, &t->added, &t->store, &t->model.vocab, err));
-    return ib_tok_added_seal(&t->added, &t->normalizers, err);
+    return ib_tok_added_seal(&t->added, &t->store, &t->normalizers, err);
 }
 
 ib_status ib_tokenizer_open(ib_tokenizer **out, const char *folder, const ib_log *log,
@@ -205,7 +205,7 @@ static ib_status encode_new(const ib_tokenizer *t, ib_tok_work *w, ib_str piece,
 
 #define CACHED_PIECE 64
 
-static ib_status encode_piece(const ib_tokenizer *t, ib_tok_work *w, ib_str piece, ib_error *err) {
+static ib_status encode_part(const ib_tokenizer *t, ib_tok_work *w, ib_str piece, ib_error *err) {
     if (piece.len > CACHED_PIECE)
         return encode_new(t, w, piece, &w->ids, err);
     uint64_t hash = ib_hash(piece.ptr, piece.len) | 1;
@@ -216,6 +216,17 @@ static ib_status encode_piece(const ib_tokenizer *t, ib_tok_work *w, ib_str piec
     IB_TRY(encode_new(t, w, piece, &w->piece_ids, err));
     IB_TRY(append(&w->ids, w->piece_ids.ids, w->piece_ids.n, err));
     return ib_tok_cache_put(&w->cache, piece, hash, w->piece_ids.ids, w->piece_ids.n, err);
+}
+
+static ib_status encode_piece(const ib_tokenizer *t, ib_tok_work *w, ib_str piece, ib_error *err) {
+    if (t->model.kind != IB_TOK_BPE || !t->model.bpe.cuts || t->presplitters.map_bytes)
+        return encode_part(t, w, piece, err);
+    for (size_t from = 0; from < piece.len;) {
+        size_t end = ib_tok_bpe_cut(&t->model.bpe, piece, from);
+        IB_TRY(encode_part(t, w, (ib_str){piece.ptr + from, end - from}, err));
+        from = end;
+    }
+    return IB_OK;
 }
 
 static ib_status encode_plain(const ib_tokenizer *t, ib_tok_work *w, ib_str text, bool at_start,
@@ -326,17 +337,14 @@ ib_status ib_tokenizer_encode(const ib_tokenizer *t, ib_str text, const ib_encod
 ib_str ib_tok_token(const ib_tokenizer *t, uint32_t id, bool *special) {
     const ib_tok_added *a = ib_tok_added_by_id(&t->added, id);
     *special = a && a->special;
-    if (a)
-        return a->content;
-    return ib_tok_vocab_token(&t->model.vocab, id);
+    return a ? a->decoded : ib_tok_vocab_token(&t->model.vocab, id);
 }
 
 ib_str ib_tokenizer_token(const ib_tokenizer *t, uint32_t id, bool *special) {
-    bool is_special;
-    ib_str token = ib_tok_token(t, id, &is_special);
+    const ib_tok_added *a = ib_tok_added_by_id(&t->added, id);
     if (special)
-        *special = is_special;
-    return token;
+        *special = a && a->special;
+    return a ? a->content : ib_tok_vocab_token(&t->model.vocab, id);
 }
 
 size_t ib_tokenizer_n_vocab(const ib_tokenizer *t) {
