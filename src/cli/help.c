@@ -49,7 +49,7 @@ static void spell(const ib_option *row, char *out, size_t room) {
 static ib_status describe(const ib_option *row, ib_buf *out, ib_error *err) {
     IB_TRY(ib_buf_adds(out, row->help, err));
     if (row->kind == IB_OPTION_CHOICE) {
-        const char *between = ": ";
+        const char *between = "; values: ";
         for (const ib_choice *c = row->choices; c->name; c++) {
             if (c->later)
                 continue;
@@ -139,12 +139,11 @@ ib_status ib_help_general(ib_buf *out, ib_error *err) {
     for (size_t i = 0; i < N_DEFINITIONS; i++)
         IB_TRY(
             ib_buf_addf(out, err, "  %-*s%s\n", INDENT - 2, definitions[i][0], definitions[i][1]));
-    IB_TRY(ib_buf_adds(out, "\nExit codes: the status of the error line, as", err));
-#define X(name, code, meaning)                                                                     \
-    IB_TRY(ib_buf_addf(out, err, "%s %d %s", (code) ? "," : "", (code), (meaning)));
+    IB_TRY(ib_buf_adds(out, "\nExit codes:\n", err));
+#define X(name, code, meaning) IB_TRY(ib_buf_addf(out, err, "  %-28d%s\n", (code), (meaning)));
     IB_STATUS_TABLE(X)
 #undef X
-    return ib_buf_adds(out, ".\n", err);
+    return IB_OK;
 }
 
 ib_status ib_help_command(const ib_command *c, ib_buf *out, ib_error *err) {

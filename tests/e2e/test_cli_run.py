@@ -142,6 +142,23 @@ class Run(Case):
         self.assertEqual(a["cells"][0]["runs"][0]["ids_sha256"],
                          b["cells"][0]["runs"][0]["ids_sha256"])
 
+    def test_weights_that_are_not_numbers(self):
+        folder = self.tmp / "nan"
+        folder.mkdir()
+        for path in MODEL.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        raw = bytearray((MODEL / "model.safetensors").read_bytes())
+        (n,) = struct.unpack("<Q", raw[:8])
+        at = json.loads(raw[8:8 + n])["model.norm.weight"]["data_offsets"][0]
+        raw[8 + n + at:10 + n + at] = b"\xc0\x7f"  # a NaN in bfloat16
+        (folder / "model.safetensors").write_bytes(raw)
+        done = run("-m", folder, "--device", "cpu", "--token-ids", "1,2", "-n", 3, "--output",
+                   self.tmp / "r.json")
+        self.expect_error(done, 10, "INVALID")
+        self.assertIn(b"Token latency", done.stdout)
+        cell = json.loads((self.tmp / "r.json").read_text())["cells"][0]
+        self.assertEqual(cell["summary"]["verdict"]["state"], "invalid")
+
     def test_hostile_name(self):
         link = self.tmp / "=cmd()<script>\x1b[31m"
         link.symlink_to(MODEL)
