@@ -6,7 +6,8 @@
 SRC is the Hugging Face folder or the GGUF file that was quantized, DST the result. For every quantized matrix:
 codes and (plain) absmax bit for bit; the JSON of the quant state; with double quantization the offset within one
 unit in the last place of torch's mean, and, given DST's own offset, nested bytes and nested absmax bit for bit
-against bitsandbytes' default operation, with the number of bytes in which its CPU operation differs. Then the
+against bitsandbytes' default operation, with the number of bytes in which its CPU operation differs. Weights of a
+GGUF file are first rounded to the dtype that DST's config.json names. Then the
 set of quantized modules, the tensors that stay as they are, config.json, and loading with transformers.
 """
 import argparse
@@ -72,7 +73,7 @@ def ulps(a, b):
 class Tally:
     def __init__(self):
         self.failures = []
-        self.matrices = self.elements = self.code_bytes = self.nested_bytes = self.cpu_other = 0
+        self.matrices = self.elements = self.code_bytes = self.nested_bytes = self.cpu_other = self.cpu_far = 0
         self.worst_offset = 0
 
     def expect(self, ok, text):
@@ -134,8 +135,9 @@ def check_nested(tally, key, stat, absmax, blob, packed):
     tally.expect(torch.equal(stat("nested_absmax"), want_absmax), f"{key}: nested_absmax differs")
     tally.nested_bytes += want.numel()
     if mine.shape == cpu.shape:
+        # the CPU operation first rounds to a grid of 65536 steps, coarser than the codes next to zero
         tally.cpu_other += int((mine != cpu).sum())
-        tally.expect(int((mine.int() - cpu.int()).abs().max()) <= 1, f"{key}: more than one code from the CPU operation")
+        tally.cpu_far += int(((mine.int() - cpu.int()).abs() > 1).sum())
 
 
 def check_rest(tally, dst, source, quantized):
@@ -180,6 +182,10 @@ def main():
     parser.add_argument("--ids", default="5,17,33,2,9,120,64,7")
     args = parser.parse_args()
     source, dst = read_source(args.src), read_folder(args.dst)
+    if not os.path.isdir(args.src):
+        # a GGUF file has no dtype of its own: the folder says which one its values were rounded to
+        dtype = AutoConfig.from_pretrained(args.dst).dtype
+        source = {k: v.to(dtype) for k, v in source.items()}
     tally = Tally()
     quantized = {k.split(MARKER)[0] for k in dst if MARKER in k}
     linear = {k for k, v in source.items() if v.dim() == 2 and "embed_tokens" not in k and k != "lm_head.weight"}
@@ -188,8 +194,8 @@ def main():
         check_matrix(tally, key, dst, source[key], args.quant, args.blocksize, args.double_quant)
     check_rest(tally, dst, source, quantized)
     print(f"{tally.matrices} matrices, {tally.elements} weights, {tally.code_bytes} code bytes; nested bytes "
-          f"{tally.nested_bytes}, of these {tally.cpu_other} differ by one from bitsandbytes' CPU operation; offset at "
-          f"most {tally.worst_offset} ulp away")
+          f"{tally.nested_bytes}, of these {tally.cpu_other} differ from bitsandbytes' CPU operation ({tally.cpu_far} by more "
+          f"than one code); offset at most {tally.worst_offset} ulp away")
     whole = all(source[k].shape[1] % args.blocksize == 0 for k in quantized & linear)
     try:
         check_load(tally, args.dst, [int(x) for x in args.ids.split(",")], args.double_quant, whole)
