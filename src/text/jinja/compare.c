@@ -166,7 +166,9 @@ static int compare_numbers(jval a, jval b) {
 static int compare_text(const jstr *a, const jstr *b) {
     size_t n = a->n < b->n ? a->n : b->n;
     int r = n ? memcmp(a->p, b->p, n) : 0;
-    return r ? r : a->n < b->n ? -1 : a->n > b->n;
+    if (r)
+        return r < 0 ? -1 : 1;
+    return a->n < b->n ? -1 : a->n > b->n;
 }
 
 static bool too_deep(jstate *st) {

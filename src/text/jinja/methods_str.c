@@ -325,8 +325,9 @@ static bool m_expandtabs(jstate *st, jval self, const jargs *a, jval *out) {
         (void)ib_jinja_char_at(s->p + i, &len);
         if (s->p[i] == '\t') {
             int64_t n = size > 0 ? size - column % size : 0;
+            ok = ib_jinja_spend(st, (uint64_t)n);
             for (int64_t k = 0; ok && k < n; k++)
-                ok = ib_jinja_spend(st, 1) && ib_jinja_puts(st, &b, " ");
+                ok = ib_jinja_puts(st, &b, " ");
             column += n;
             continue;
         }

@@ -366,7 +366,7 @@ static bool slice_index(jstate *st, jval v, int64_t fallback, int64_t *out) {
 }
 
 typedef struct bounds {
-    int64_t start, step, n;
+    int64_t start, stop, step, n;
 } bounds;
 
 static int64_t clamp(int64_t i, int64_t n, int64_t low, int64_t high) {
@@ -391,7 +391,7 @@ static bool slice_bounds(jstate *st, jval start, jval stop, jval step, int64_t n
     a = has_start ? clamp(a, n, low, high) : s > 0 ? low : high;
     b = has_stop ? clamp(b, n, low, high) : s > 0 ? high : low;
     int64_t span = s > 0 ? b - a : a - b, by = s > 0 ? s : -s;
-    *out = (bounds){a, s, span > 0 ? (span - 1) / by + 1 : 0};
+    *out = (bounds){a, b, s, span > 0 ? (span - 1) / by + 1 : 0};
     return true;
 }
 
@@ -422,7 +422,7 @@ static bool slice_str(jstate *st, const jstr *s, bounds b, jval *out) {
 
 bool ib_jinja_slice(jstate *st, jval object, jval start, jval stop, jval step, jval *out) {
     int64_t n = 0;
-    bounds b = {0, 1, 0};
+    bounds b = {0, 0, 1, 0};
     if (object.type == J_UNDEF)
         return ib_jinja_raise_undef(st, object.as.undef);
     if (object.type == J_DICT)
@@ -440,9 +440,12 @@ bool ib_jinja_slice(jstate *st, jval object, jval start, jval stop, jval step, j
         if (!r)
             return false;
         const jrange *o = object.as.range;
-        int64_t by = b.n > 1 ? b.step : 1;
-        *r = (jrange){o->start + b.start * o->step, o->start + (b.start + b.n * by) * o->step,
-                      o->step * by, b.n};
+        int64_t by;
+        uint64_t first = (uint64_t)o->start, unit = (uint64_t)o->step;
+        if (__builtin_mul_overflow(o->step, b.step, &by))
+            by = (o->step > 0) == (b.step > 0) ? INT64_MAX : -INT64_MAX;
+        *r = (jrange){(int64_t)(first + (uint64_t)b.start * unit),
+                      (int64_t)(first + (uint64_t)b.stop * unit), by, b.n};
         *out = (jval){.type = J_RANGE, .as.range = r};
         return true;
     }

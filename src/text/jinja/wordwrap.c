@@ -88,8 +88,6 @@ static bool flush_line(wrapper *w, const jlist *line) {
 
 static bool split_long(wrapper *w, jlist *line, jval *chunk, int64_t room) {
     jval head;
-    if (room < 1)
-        room = 1;
     if (w->break_long) {
         size_t at = (size_t)room;
         const jstr *s = chunk->as.s;
