@@ -13,8 +13,12 @@
 const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni"};
 
 bool kt_open(bench *t, const char *tier, int n_threads) {
+    return kt_open_compute(t, tier, n_threads, IB_COMPUTE_FLOAT32);
+}
+
+bool kt_open_compute(bench *t, const char *tier, int n_threads, ib_compute compute) {
     ib_error err;
-    const ib_device_config config = {.n_threads = n_threads, .cpu_tier = tier};
+    const ib_device_config config = {.n_threads = n_threads, .cpu_tier = tier, .compute = compute};
     memset(t, 0, sizeof *t);
     ib_rng_init(&t->rng, 42);
     ib_status status = ib_device_open(&t->d, "cpu", &config, &err);

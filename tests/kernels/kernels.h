@@ -25,7 +25,8 @@ enum { KT_TIERS = 4 };
 extern const char *const kt_tiers[KT_TIERS];
 
 /* False, with a printed reason, when the tier cannot run here. */
-bool kt_open(bench *t, const char *tier, int n_threads);
+bool kt_open(bench *t, const char *tier, int n_threads); /* compute float32 */
+bool kt_open_compute(bench *t, const char *tier, int n_threads, ib_compute compute);
 void kt_close(bench *t);
 /* Scratch for rows of any product or attention of the tests. */
 void kt_reserve(bench *t, const ib_limits *limits);

@@ -129,11 +129,12 @@ int kt_time(const char *only_tier, int n_threads) {
     for (size_t tier = KT_TIERS; tier-- > 0;) {
         bench t;
         if ((only_tier && strcmp(only_tier, kt_tiers[tier]) != 0) ||
-            !kt_open(&t, kt_tiers[tier], n_threads))
+            !kt_open_compute(&t, kt_tiers[tier], n_threads, IB_COMPUTE_AUTO))
             continue;
         ib_device_info info;
         t.b->info(t.d, &info);
-        print_message("%s, tier %s, %d threads\n", info.name, info.tier, info.n_threads);
+        print_message("%s, tier %s, %d threads, compute %s\n", info.name, info.tier, info.n_threads,
+                      info.compute);
         for (size_t i = 0; i < sizeof types / sizeof *types; i++)
             time_format(&t, types[i]);
         for (int kind = 0; kind < IB_ATTN_COUNT; kind++)

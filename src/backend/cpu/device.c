@@ -111,6 +111,8 @@ static ib_status open_device(ib_device **out, const ib_device_config *config, ib
 static void info(const ib_device *d, ib_device_info *out) {
     fill_info(&d->features, out);
     put(out->tier, sizeof out->tier, d->tier);
+    if (d->k.integer_codes)
+        put(out->compute, sizeof out->compute, "float32; nf4, fp4 decode int16 x int16 -> float32");
     out->n_threads = d->n_threads;
 }
 

@@ -128,6 +128,10 @@ ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
                        tiers[last].name, d->features.list);
     for (size_t i = 0; i <= last; i++)
         tiers[i].fill(&d->k);
+#ifdef IB_CPU_SIMD
+    if (tiers[last].fill == ib_cpu_fill_avx512_vnni && d->config.compute == IB_COMPUTE_AUTO)
+        ib_cpu_fill_int16(&d->k);
+#endif
     d->tier = tiers[last].name;
     return IB_OK;
 }

@@ -51,12 +51,13 @@ struct ib_weight {
 };
 
 typedef struct ib_cpu_kernels {
-    /* weights; planes whether a tier wants ib_weight.planes */
+    /* weights */
     ib_cpu_unpack_fn *unpack[IB_TYPE_COUNT];
     ib_cpu_dot_fn *dot[IB_TYPE_COUNT];
     /* 4-bit codes whose rows are whole groups of 64 of one scale; NULL = dot[] */
     ib_cpu_dot_fn *dot_codes;
     ib_cpu_prepare_fn *prepare_codes;
+    bool integer_codes; /* dot_codes rounds x and codes to 16 bits: error about 1e-4 */
 
     /* c[i * ldc + j] (+)= sum_l a[i * lda + l] * b[j * ldb + l] */
     void (*mm_nt)(const float *a, size_t lda, size_t m, const float *b, size_t ldb, size_t n,
@@ -91,5 +92,7 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k);
 void ib_cpu_fill_avx2(ib_cpu_kernels *k);
 void ib_cpu_fill_avx512(ib_cpu_kernels *k);
 void ib_cpu_fill_avx512_vnni(ib_cpu_kernels *k);
+/* Not fp32: only where the caller leaves the arithmetic open. Needs what avx512_vnni needs. */
+void ib_cpu_fill_int16(ib_cpu_kernels *k);
 
 #endif

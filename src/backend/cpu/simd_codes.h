@@ -92,11 +92,14 @@ static void prepare_codes(const float *x, size_t n, size_t begin, size_t end, fl
     for (size_t g = begin; g < end; g++)
         for (size_t load = 0; load < IB_CPU_CODE_GROUP; load += LOAD) {
             size_t first = g * IB_CPU_CODE_GROUP + load;
+            float some[LOAD] = {0};
+            size_t left = n > first ? n - first : 0;
+            if (left < LOAD)
+                memcpy(some, x + (left ? first : 0), left * sizeof *x);
+            const float *from = left < LOAD ? some : x + first;
             for (size_t s = 0; s < 8; s++)
-                for (size_t lane = 0; lane < W; lane++) {
-                    size_t c = first + 8 * lane + (s ^ 1);
-                    out[first + s * W + lane] = c < n ? x[c] : 0;
-                }
+                for (size_t lane = 0; lane < W; lane++)
+                    out[first + s * W + lane] = from[8 * lane + (s ^ 1)];
         }
 }
 

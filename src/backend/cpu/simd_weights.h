@@ -12,7 +12,7 @@
 
 enum { PER16 = 16 / W, MOST_GROUPS = 16, AHEAD = 4096 };
 
-/* d, m [elements / 16] */
+/* d, m [elements / 16]; m only by formats with minima */
 typedef void scales_fn(const uint8_t *block, float *d, float *m);
 /* elements 32 g .. 32 g + 32 */
 typedef void codes_fn(const uint8_t *block, size_t g, __m128i q[2]);
@@ -59,8 +59,8 @@ INLINE __m128i bits2(__m128i v, size_t pair) { /* bits 2 pair, 2 pair + 1 */
 /* --- formats of 32 elements ------------------------------------------------------------------- */
 
 INLINE void one_scale(const uint8_t *b, float *d, float *m) {
+    (void)m;
     d[0] = d[1] = half_at(b);
-    m[0] = m[1] = 0;
 }
 
 INLINE void scale_and_min(const uint8_t *b, float *d, float *m) {
@@ -116,7 +116,7 @@ INLINE void mxfp4_scales(const uint8_t *b, float *d, float *m) {
     uint32_t e = b[0], bits = e < 2 ? 0x00200000u << e : (e - 1) << 23;
     memcpy(&d[0], &bits, sizeof bits);
     d[1] = d[0];
-    m[0] = m[1] = 0;
+    (void)m;
 }
 
 INLINE void mxfp4_codes(const uint8_t *b, size_t g, __m128i q[2]) {
@@ -129,12 +129,23 @@ INLINE void mxfp4_codes(const uint8_t *b, size_t g, __m128i q[2]) {
 
 /* --- formats of 256 elements ------------------------------------------------------------------ */
 
+/* 16 signed bytes times one factor. */
+INLINE void scaled_bytes(__m128i bytes, float factor, float *out) {
+    vf v[PER16];
+    vfrom_i8(bytes, v);
+    for (size_t i = 0; i < PER16; i++)
+        vstore(out + W * i, vmul(v[i], vset(factor)));
+}
+
+INLINE uint32_t word_at(const uint8_t *p) {
+    uint32_t w;
+    memcpy(&w, p, sizeof w);
+    return w;
+}
+
 INLINE void q2_k_scales(const uint8_t *b, float *d, float *m) {
-    float scale = half_at(b + 80), min = half_at(b + 82);
-    for (size_t i = 0; i < 16; i++) {
-        d[i] = scale * (float)(b[i] & 15);
-        m[i] = -(min * (float)(b[i] >> 4));
-    }
+    scaled_bytes(low4(bytes_at(b)), half_at(b + 80), d);
+    scaled_bytes(high4(bytes_at(b)), -half_at(b + 82), m);
 }
 
 INLINE void q2_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
@@ -144,14 +155,13 @@ INLINE void q2_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
 }
 
 INLINE void q3_k_scales(const uint8_t *b, float *d, float *m) {
-    const uint8_t *s = b + 96;
-    float scale = half_at(b + 108);
-    for (size_t i = 0; i < 16; i++) {
-        unsigned low = i < 8 ? s[i] & 15u : s[i - 8] >> 4;
-        unsigned high = (unsigned)s[8 + i % 4] >> (2 * (i / 4)) & 3u;
-        d[i] = scale * (float)((int)(low | high << 4) - 32);
-        m[i] = 0;
-    }
+    (void)m;
+    __m128i v = _mm_loadl_epi64((const __m128i *)(const void *)(b + 96));
+    __m128i low = _mm_unpacklo_epi64(low4(v), high4(v));
+    __m128i high =
+        _mm_srlv_epi32(_mm_set1_epi32((int)word_at(b + 104)), _mm_setr_epi32(0, 2, 4, 6));
+    high = _mm_slli_epi16(_mm_and_si128(high, _mm_set1_epi8(3)), 4);
+    scaled_bytes(_mm_sub_epi8(_mm_or_si128(low, high), _mm_set1_epi8(32)), half_at(b + 108), d);
 }
 
 INLINE void q3_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
@@ -164,16 +174,16 @@ INLINE void q3_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
     }
 }
 
-/* Eight scales and minima of 6 bits in 12 bytes, shared by Q4_K and Q5_K. */
+/* Eight scales and eight minima of 6 bits in 12 bytes, shared by Q4_K and Q5_K: one of each per 32
+ * elements. */
 INLINE void k4_scales(const uint8_t *b, float *d, float *m) {
-    const uint8_t *s = b + 4;
-    float scale = half_at(b), min = half_at(b + 2);
-    for (size_t i = 0; i < 8; i++) {
-        unsigned sc = i < 4 ? s[i] & 63u : (s[i + 4] & 15u) | (unsigned)(s[i - 4] >> 6) << 4;
-        unsigned mn = i < 4 ? s[i + 4] & 63u : (unsigned)s[i + 4] >> 4 | (unsigned)(s[i] >> 6) << 4;
-        d[2 * i] = d[2 * i + 1] = scale * (float)sc;
-        m[2 * i] = m[2 * i + 1] = -(min * (float)mn);
-    }
+    enum { SIX = 0x3F3F3F3F, FOUR = 0x0F0F0F0F, TWO = 0x03030303 };
+    uint32_t s0 = word_at(b + 4), s1 = word_at(b + 8), s2 = word_at(b + 12);
+    uint32_t scales = (s2 & FOUR) | (s0 >> 6 & TWO) << 4;
+    uint32_t minima = (s2 >> 4 & FOUR) | (s1 >> 6 & TWO) << 4;
+    __m128i all = _mm_setr_epi32((int)(s0 & SIX), (int)scales, (int)(s1 & SIX), (int)minima);
+    scaled_bytes(_mm_unpacklo_epi8(all, all), half_at(b), d);
+    scaled_bytes(_mm_unpackhi_epi8(all, all), -half_at(b + 2), m);
 }
 
 INLINE void k4_codes(const uint8_t *qs, size_t g, __m128i q[2]) {
@@ -194,11 +204,8 @@ INLINE void q5_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
 }
 
 INLINE void q6_k_scales(const uint8_t *b, float *d, float *m) {
-    float scale = half_at(b + 208);
-    for (size_t i = 0; i < 16; i++) {
-        d[i] = scale * (float)(int8_t)b[192 + i];
-        m[i] = 0;
-    }
+    (void)m;
+    scaled_bytes(bytes_at(b + 192), half_at(b + 208), d);
 }
 
 INLINE void q6_k_codes(const uint8_t *b, size_t g, __m128i q[2]) {
@@ -221,12 +228,12 @@ typedef struct format {
 } format;
 
 /* 16 elements: code * d (+ m). */
-INLINE void elements16(const format *f, __m128i q, float d, float m, vf out[PER16]) {
+INLINE void elements16(const format *f, __m128i q, const float *d, const float *m, vf out[PER16]) {
     vfrom_i8(q, out);
     for (size_t v = 0; v < PER16; v++) {
-        out[v] = vmul(out[v], vset(d));
+        out[v] = vmul(out[v], vset(*d));
         if (f->has_min)
-            out[v] = vadd(out[v], vset(m));
+            out[v] = vadd(out[v], vset(*m));
     }
 }
 
@@ -243,7 +250,7 @@ INLINE void unpack_blocks(const ib_weight *w, size_t row, size_t col, size_t n, 
             f.codes(block, g, q);
             for (size_t p = 0; p < 2; p++) {
                 vf y[PER16];
-                elements16(&f, q[p], d[2 * g + p], m[2 * g + p], y);
+                elements16(&f, q[p], d + 2 * g + p, m + 2 * g + p, y);
                 for (size_t v = 0; v < PER16; v++)
                     vstore(out + i + 32 * g + 16 * p + W * v, y[v]);
             }
@@ -270,7 +277,7 @@ INLINE void dot_row(const ib_cpu_dot *j, const uint8_t *block, size_t row, const
 #pragma GCC unroll 2
             for (size_t p = 0; p < 2; p++) {
                 vf y[PER16];
-                elements16(&f, q[p], d[2 * g + p], m[2 * g + p], y);
+                elements16(&f, q[p], d + 2 * g + p, m + 2 * g + p, y);
                 for (size_t v = 0; v < PER16; v++)
                     for (size_t i = 0; i < n_x; i++) {
                         const float *x = j->x + i * j->x_stride + c + 32 * g + 16 * p + W * v;
