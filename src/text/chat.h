@@ -12,7 +12,8 @@ typedef struct ib_chat_templates {
 } ib_chat_templates;
 
 /* Files of a model folder in the order of tokenizer.md section 11. None at all is not an error. */
-ib_status ib_chat_templates_load(ib_chat_templates *out, const char *folder, ib_error *err) IB_MUST_CHECK;
+ib_status ib_chat_templates_load(ib_chat_templates *out, const char *folder,
+                                 ib_error *err) IB_MUST_CHECK;
 /* From a GGUF file's metadata: `names[i]` is NULL or "" for the default one. */
 ib_status ib_chat_templates_set(ib_chat_templates *out, const ib_str *names, const ib_str *sources,
                                 size_t n, ib_error *err) IB_MUST_CHECK;
@@ -28,8 +29,8 @@ typedef struct ib_chat_request {
     const struct tm *now; /* NULL = the local time */
 } ib_chat_request;
 
-/* The source that transformers would choose (tools given and "tool_use" exists, else "default", else
- * the only one); borrowed from t. IB_E_INPUT when the model has no template. */
+/* The source that transformers would choose (tools given and "tool_use" exists, else "default",
+ * else the only one); borrowed from t. IB_E_INPUT when the model has no template. */
 ib_status ib_chat_select(const ib_chat_templates *t, const ib_chat_request *request, ib_str *source,
                          ib_error *err) IB_MUST_CHECK;
 ib_status ib_chat_render(ib_str source, const ib_chat_request *request, ib_buf *out,

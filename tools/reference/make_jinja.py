@@ -129,6 +129,8 @@ def print_tables():
 #define IB_TEXT_JINJA_UNICODE_TABLES_H
 
 #include <stdint.h>
+
+/* clang-format off */
 """)
     print_table("digit_ranges", "isdigit() but not isdecimal()", lambda c: c.isdigit() and not c.isdecimal())
     print_table("numeric_ranges", "isnumeric() letters",

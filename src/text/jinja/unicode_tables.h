@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+/* clang-format off */
+
 /* isdigit() but not isdecimal() */
 static const uint32_t digit_ranges[][2] = {
     {0xB2, 0xB3},
