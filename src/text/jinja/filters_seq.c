@@ -255,11 +255,12 @@ static bool f_list(jstate *st, jval self, const jargs *a, jval *out) {
 }
 
 static bool f_reverse(jstate *st, jval self, const jargs *a, jval *out) {
+    const jval none = JNONE;
     jlist *l;
     if (!ib_jinja_no_keywords(st, "reverse", a, 0, 0))
         return false;
     if (self.type == J_STR)
-        return ib_jinja_slice(st, self, JNONE, JNONE, JINT(-1), out);
+        return ib_jinja_slice(st, self, none, none, JINT(-1), out);
     if (!ib_jinja_iterable(self))
         return ib_jinja_raise(st, "FilterArgumentError", "argument must be iterable");
     if (!ib_jinja_to_list(st, self, &l))
@@ -341,7 +342,9 @@ static bool f_batch(jstate *st, jval self, const jargs *a, jval *out) {
         return false;
     bool open = false; /* Python starts with an empty row and hands it out when the size is 0 */
     row = ib_jinja_list_new(st, 4);
-    for (size_t i = 0; row && i < l->n; i++) {
+    if (!row)
+        return false;
+    for (size_t i = 0; i < l->n; i++) {
         if ((int64_t)row->n == size) {
             if (!ib_jinja_list_add(st, all, JLIST(row)) || (row = ib_jinja_list_new(st, 4)) == NULL)
                 return false;
@@ -350,8 +353,6 @@ static bool f_batch(jstate *st, jval self, const jargs *a, jval *out) {
             return false;
         open = true;
     }
-    if (!row)
-        return false;
     if (open && row->n) {
         bool fill = v[1].type != J_MISSING && v[1].type != J_NONE;
         while (fill && (int64_t)row->n < size)
