@@ -45,6 +45,14 @@ static const ib_backend *find(const char *kind) {
     return NULL;
 }
 
+/* "auto" takes as xpu only what is an Intel GPU; other vendors' GPUs have to be named. */
+static bool auto_takes(const ib_backend *b) {
+    ib_device_info info;
+    if (strcmp(b->kind, "xpu") != 0)
+        return true;
+    return b->describe(0, &info, NULL) == IB_OK && strstr(info.vendor, "Intel") != NULL;
+}
+
 static ib_status open_auto(ib_device **out, const ib_device_config *config, ib_error *err) {
     for (size_t i = 0; i < ib_backend_count(); i++) {
         ib_error why;
@@ -52,7 +60,7 @@ static ib_status open_auto(ib_device **out, const ib_device_config *config, ib_e
         ib_status status = backends[i]->count(&n, &why);
         if (status != IB_OK)
             ib_log_info(config->log, "device auto: no %s: %s", backends[i]->kind, why.text);
-        if (status != IB_OK || n < 1)
+        if (status != IB_OK || n < 1 || !auto_takes(backends[i]))
             continue;
         ib_device_config first = *config;
         first.index = 0;
