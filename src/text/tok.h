@@ -104,6 +104,24 @@ ib_status ib_tok_map_bytes(ib_str text, ib_buf *out, ib_error *err) IB_MUST_CHEC
 /* Arena copy of a decoded scalar; the next char of valid UTF-8 at *pos, which moves on. */
 uint32_t ib_tok_next_char(ib_str text, size_t *pos);
 
+/* ---- tok_props.c: differences between the reference's tables and utf8proc's ---- */
+typedef enum ib_tok_property {
+    IB_TOK_MARK,
+    IB_TOK_NONSPACING,
+    IB_TOK_OTHER,
+    IB_TOK_PUNCTUATION,
+    IB_TOK_DECOMPOSITION
+} ib_tok_property;
+bool ib_tok_lacks(ib_tok_property p, uint32_t c); /* the reference does not know that c has p */
+uint32_t ib_tok_newer_lower(uint32_t c);          /* c itself when utf8proc's lower case is right */
+
+/* ---- tok_newer.c ---- */
+/* A character of Unicode 14 with the category of c; c itself when it is one. */
+uint32_t ib_tok_older_char(uint32_t c);
+/* *out = text with older chars for those that PCRE2 does not know: the same lengths and offsets. It
+ * is text itself when there are none, else it lives in copy. */
+ib_status ib_tok_older_text(ib_str text, ib_buf *copy, ib_str *out, ib_error *err) IB_MUST_CHECK;
+
 /* ---- tok_read.c: tokenizer.json without a tree for its two big members ---- */
 typedef struct ib_tok_raw_entry {
     ib_str text; /* borrowed */
@@ -280,6 +298,7 @@ ib_status ib_tok_pieces_add(ib_tok_pieces *p, size_t off, size_t len, bool at_st
 typedef struct ib_tok_work {
     ib_tok_matcher matcher;
     ib_buf norm[2], text[2];
+    ib_buf older; /* ib_tok_older_text */
     ib_tok_pieces pieces[2];
     ib_tok_cache cache;
     ib_tok_scratch scratch;

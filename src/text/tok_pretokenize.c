@@ -15,10 +15,10 @@ typedef enum kind { SPLIT, WORDS, FIXED, SPACE_IN_FRONT, METASPACE, BYTES } kind
 
 struct ib_tok_presplitter {
     kind kind;
-    ib_tok_pattern pattern; /* Split by pattern ... */
-    char_test test;         /* ... or by a property ... */
-    uint32_t delimiter;     /* ... or by one char, when the other two are not set */
-    bool by_pattern, invert;
+    ib_tok_pattern pattern;         /* Split by pattern ... */
+    char_test test;                 /* ... or by a property ... */
+    uint32_t delimiter;             /* ... or by one char, when the other two are not set */
+    bool by_pattern, invert, as_is; /* as_is: the pattern sees newer chars as they are */
     behavior behavior;
     size_t length; /* FixedLength, chars */
     ib_tok_metaspace metaspace;
@@ -186,7 +186,7 @@ static ib_status add_scripts(ib_tok_presplitters *p, ib_tok_store *store, ib_err
         st = ib_tok_regex_new_pcre2(store, (ib_str){pattern.ptr, pattern.len}, &r, err);
     ib_buf_clear(&pattern);
     s->pattern.regex = r;
-    s->by_pattern = s->invert = true;
+    s->by_pattern = s->invert = s->as_is = true;
     s->behavior = REMOVED;
     return st;
 }
@@ -361,7 +361,8 @@ static ib_status add_part(ib_tok_pieces *out, const ib_tok_piece *piece, size_t 
                              err);
 }
 
-/* Spans joined as the behavior wants; one span is held back. */
+/* Spans joined as the behavior wants; one span is held back. Only offsets leave here: for patterns,
+ * text is the one of ib_tok_older_text. */
 static ib_status split_piece(const ib_tok_presplitter *s, ib_tok_work *w, const char *text,
                              const ib_tok_piece *piece, ib_tok_pieces *out, ib_error *err) {
     spans sp = {.step = s, .text = {text + piece->off, piece->len}};
@@ -457,7 +458,8 @@ static ib_status rewrite_piece(const ib_tok_presplitter *s, ib_str text, bool at
 }
 
 static ib_status split_by(const ib_tok_presplitter *s, ib_tok_work *w, const char *text,
-                          const ib_tok_piece *piece, ib_tok_pieces *out, ib_error *err) {
+                          const char *older, const ib_tok_piece *piece, ib_tok_pieces *out,
+                          ib_error *err) {
     ib_str slice = {text + piece->off, piece->len};
     switch (s->kind) {
     case WORDS:
@@ -465,13 +467,14 @@ static ib_status split_by(const ib_tok_presplitter *s, ib_tok_work *w, const cha
     case FIXED:
         return fixed_length(s, slice, piece, out, err);
     default:
-        return split_piece(s, w, text, piece, out, err);
+        return split_piece(s, w, s->by_pattern && !s->as_is ? older : text, piece, out, err);
     }
 }
 
 ib_status ib_tok_presplit(const ib_tok_presplitters *p, ib_tok_work *w, ib_str text, bool at_start,
                           ib_str *current, const ib_tok_pieces **pieces, ib_error *err) {
     size_t from = 0, written = 1;
+    ib_str older = {NULL, 0}; /* made when a pattern wants it */
     w->pieces[0].n = 0;
     IB_TRY(ib_tok_pieces_add(&w->pieces[0], 0, text.len, at_start, err));
     for (size_t i = 0; i < p->n; i++) {
@@ -481,12 +484,14 @@ ib_status ib_tok_presplit(const ib_tok_presplitters *p, ib_tok_work *w, ib_str t
         bool rewrites = s->kind >= SPACE_IN_FRONT;
         ib_buf *b = &w->text[1 - written];
         out->n = 0;
+        if (s->by_pattern && !older.ptr)
+            IB_TRY(ib_tok_older_text(text, &w->older, &older, err));
         if (rewrites)
             ib_buf_reset(b);
         for (size_t k = 0; k < in->n; k++) {
             const ib_tok_piece *piece = &in->at[k];
             if (!rewrites) {
-                IB_TRY(split_by(s, w, text.ptr, piece, out, err));
+                IB_TRY(split_by(s, w, text.ptr, older.ptr, piece, out, err));
                 continue;
             }
             size_t off = b->len;
@@ -497,6 +502,7 @@ ib_status ib_tok_presplit(const ib_tok_presplitters *p, ib_tok_work *w, ib_str t
         if (rewrites) {
             text = (ib_str){b->ptr ? b->ptr : "", b->len};
             written = 1 - written;
+            older.ptr = NULL;
         }
         from = 1 - from;
     }

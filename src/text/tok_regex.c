@@ -260,7 +260,8 @@ static ib_status char_escape(translator *t, bool *is_char, uint32_t *out) {
 
 /* An escape for a set of chars (\s \w \d \h \p and their opposites). *is_set = false: something
  * else. */
-static ib_status set_escape(translator *t, bool in_class, bool *is_set, ib_buf *items, bool *negated) {
+static ib_status set_escape(translator *t, bool in_class, bool *is_set, ib_buf *items,
+                            bool *negated) {
     int c = peek(t, 0);
     const char *text = NULL;
     *is_set = true;

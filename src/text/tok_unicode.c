@@ -27,22 +27,30 @@ static utf8proc_category_t category(uint32_t c) {
 }
 
 bool ib_tok_is_numeric(uint32_t c) {
-    utf8proc_category_t k = category(c);
+    utf8proc_category_t k = category(ib_tok_older_char(c));
+    if ((c >= 0x11DE0 && c <= 0x11DE9) || (c >= 0x16FF4 && c <= 0x16FF6))
+        return true; /* of Unicode 17 */
     return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;
 }
 
 bool ib_tok_is_mark(uint32_t c) {
     utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME;
+    if (c == 0x1CF2 || c == 0x1CF3)
+        return true; /* letters since Unicode 11 */
+    return (k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_MC || k == UTF8PROC_CATEGORY_ME) &&
+           !ib_tok_lacks(IB_TOK_MARK, c);
 }
 
 bool ib_tok_is_nonspacing(uint32_t c) {
-    return category(c) == UTF8PROC_CATEGORY_MN;
+    if (c == 0x1734)
+        return true; /* a spacing mark since Unicode 14 */
+    return category(c) == UTF8PROC_CATEGORY_MN && !ib_tok_lacks(IB_TOK_NONSPACING, c);
 }
 
 bool ib_tok_is_other(uint32_t c) {
     utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO;
+    return (k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CO) &&
+           !ib_tok_lacks(IB_TOK_OTHER, c);
 }
 
 bool ib_tok_is_punctuation(uint32_t c) {
@@ -50,14 +58,17 @@ bool ib_tok_is_punctuation(uint32_t c) {
         return (c >= 33 && c <= 47) || (c >= 58 && c <= 64) || (c >= 91 && c <= 96) ||
                (c >= 123 && c <= 126);
     utf8proc_category_t k = category(c);
-    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
+    if (c == 0x166D || c == 0x111C9)
+        return true; /* a symbol and a mark since then */
+    return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO &&
+           !ib_tok_lacks(IB_TOK_PUNCTUATION, c);
 }
 
 bool ib_tok_is_word(uint32_t c) {
     if (c < 0x80)
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                c == '_';
-    utf8proc_category_t k = category(c);
+    utf8proc_category_t k = category(ib_tok_older_char(c));
     if ((k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_NL) || k == UTF8PROC_CATEGORY_PC)
         return true;
     /* Join_Control, and the symbols that are Alphabetic. */
@@ -82,6 +93,8 @@ size_t ib_tok_lower(uint32_t c, uint32_t out[3]) {
     if (c < 0x80)
         out[0] = c >= 'A' && c <= 'Z' ? c + 32 : c;
     else
+        out[0] = ib_tok_newer_lower(c);
+    if (c >= 0x80 && out[0] == c)
         out[0] = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
     return 1;
 }
@@ -167,7 +180,8 @@ static ib_status decompose(ib_str text, ib_tok_form form, codes *v, ib_error *er
         utf8proc_int32_t c = (utf8proc_int32_t)ib_tok_next_char(text, &pos), parts[32];
         int boundary = 0;
         utf8proc_ssize_t n = utf8proc_decompose_char(c, parts, 32, options, &boundary);
-        if (n <= 0 || n > 32) {
+        if (n <= 0 || n > 32 ||
+            (n > 0 && parts[0] != c && ib_tok_lacks(IB_TOK_DECOMPOSITION, (uint32_t)c))) {
             parts[0] = c;
             n = 1;
         }

@@ -161,6 +161,7 @@ static void work_clear(ib_tok_work *w) {
         ib_buf_clear(&w->text[i]);
         free(w->pieces[i].at);
     }
+    ib_buf_clear(&w->older);
     ib_tok_cache_clear(&w->cache);
     ib_tok_scratch_clear(&w->scratch);
     ib_ids_clear(&w->piece_ids);

@@ -326,7 +326,7 @@ static void merges_by_score(void **state) {
         }
         size_t n_want = merge_slowly(marked, want);
         ib_ids ids = encode(t, (ib_str){text, n}, false, false);
-        if (ids.n != n_want || memcmp(ids.ids, want, n_want * sizeof *want) != 0)
+        if (ids.n != n_want || (n_want && memcmp(ids.ids, want, n_want * sizeof *want) != 0))
             fail_msg("'%s' differs", text);
         ib_ids_clear(&ids);
     }

@@ -50,6 +50,7 @@ TEXTS = [
     "supercalifragilisticexpialidocious", "\u0301\u0302abc\u0303", "\u1100\u1161\u11a8 각", "ｆｕｌｌｗｉｄｔｈ ＡＢＣ１２３",
     "\U0001d400\U0001d401 \U00020000 \U0001f1e6", "a\u00adb\u061cc", "١٢٣ ४५६", "$5.00 €10 £3 ¥7", "^caret `tick` ~tilde |pipe",
     "end of text with spaces   ", "\n\n  indented\n\tTabbed", "a\n \n  \n b",
+    "newer \U0001fa77\U0001fae8! \U00031350\U0002ebf0漢 \u1c89\u1c8a \ua7cb\ua7cd \U00011bf0\U00011bf1 \u31ef\u2ffc",
 ]
 
 ALPHABET = list("aabcdeefhilmnoprstuw  ''.,-12<>▁\n\t") + ["é", "ß", "İ", "漢", "か", "カ", "ー", "\u0301", "\u0323", "😀", "ﬁ",
