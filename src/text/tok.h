@@ -30,6 +30,9 @@ typedef struct ib_tok_regex ib_tok_regex;
 /* Rewrites an Oniguruma pattern as a PCRE2 one. IB_E_UNSUPPORTED or IB_E_FORMAT with the column. */
 ib_status ib_tok_regex_translate(ib_str source, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
+/* Whether a pattern has back references: such a one must see the text itself, without stand-ins. */
+bool ib_tok_refers_back(ib_str source);
+
 /* Owns what a tokenizer's steps point to. */
 typedef struct ib_tok_store {
     ib_arena arena;

@@ -84,7 +84,10 @@ static ib_status read_split(ib_tok_presplitters *p, ib_tok_store *store, const j
     ib_tok_presplitter *s = NULL;
     IB_TRY(add_step(p, SPLIT, &s, err));
     s->by_pattern = true;
+    ib_str regex;
     IB_TRY(ib_tok_pattern_read(store, json_object_get(v, "pattern"), where, &s->pattern, err));
+    IB_TRY(ib_json_get_str(json_object_get(v, "pattern"), "Regex", &regex, where, err));
+    s->as_is = ib_tok_refers_back(regex);
     IB_TRY(ib_json_get_bool(v, "invert", false, &s->invert, where, err));
     return read_behavior(v, ISOLATED, &s->behavior, err);
 }

@@ -692,7 +692,7 @@ static ib_status item(translator *t) {
     return put_char(t->out, ib_tok_next_char(t->src, &t->pos), t->err);
 }
 
-static bool refers_back(ib_str s) {
+bool ib_tok_refers_back(ib_str s) {
     for (size_t i = 0; i + 1 < s.len; i++)
         if (s.ptr[i] == '\\') {
             if (s.ptr[i + 1] >= '1' && s.ptr[i + 1] <= '9')
@@ -703,7 +703,7 @@ static bool refers_back(ib_str s) {
 }
 
 ib_status ib_tok_regex_translate(ib_str source, ib_buf *out, ib_error *err) {
-    translator t = {.src = source, .out = out, .captures = refers_back(source), .err = err};
+    translator t = {.src = source, .out = out, .captures = ib_tok_refers_back(source), .err = err};
     if (source.len > IB_TOK_MAX_REGEX)
         return ib_fail(
             err, IB_E_RESOURCE,

@@ -24,12 +24,12 @@ ib_status ib_tokenizer_open(ib_tokenizer **out, const char *folder, const ib_log
                             ib_error *err) IB_MUST_CHECK;
 /* The tokenizer of a GGUF file, as plain arrays (borrowed for the call). */
 typedef struct ib_gguf_vocab {
-    ib_str model, pre;          /* tokenizer.ggml.model, .pre ({NULL,0} when absent) */
+    ib_str model, pre; /* tokenizer.ggml.model, .pre ({NULL,0} when absent) */
     size_t n_tokens, n_merges;
-    const ib_str *tokens;       /* [n_tokens] */
-    const double *scores;       /* [n_tokens] or NULL */
-    const int64_t *token_types; /* [n_tokens] or NULL */
-    const ib_str *merges;       /* [n_merges] */
+    const ib_str *tokens;                           /* [n_tokens] */
+    const double *scores;                           /* [n_tokens] or NULL */
+    const int64_t *token_types;                     /* [n_tokens] or NULL */
+    const ib_str *merges;                           /* [n_merges] */
     int64_t bos_id, eos_id, eot_id, unk_id, pad_id; /* -1 = absent */
     int add_bos, add_eos, add_space_prefix;         /* 0, 1, or -1 = absent */
 } ib_gguf_vocab;
@@ -46,15 +46,16 @@ typedef struct ib_encode_options {
 ib_status ib_tokenizer_encode(const ib_tokenizer *t, ib_str text, const ib_encode_options *options,
                               ib_ids *out, size_t *n_special, ib_error *err) IB_MUST_CHECK;
 /* Appends the text of ids; unknown ids give nothing. */
-ib_status ib_tokenizer_decode(const ib_tokenizer *t, const uint32_t *ids, size_t n, bool skip_special,
-                              ib_buf *out, ib_error *err) IB_MUST_CHECK;
+ib_status ib_tokenizer_decode(const ib_tokenizer *t, const uint32_t *ids, size_t n,
+                              bool skip_special, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
 /* Incremental decoding: pieces that are complete UTF-8; their sum equals the decode of all ids. */
 typedef struct ib_decode_stream ib_decode_stream;
 ib_status ib_decode_stream_new(ib_decode_stream **out, const ib_tokenizer *t, bool skip_special,
                                ib_error *err) IB_MUST_CHECK;
 void ib_decode_stream_free(ib_decode_stream *s);
-ib_status ib_decode_stream_push(ib_decode_stream *s, uint32_t id, ib_buf *out, ib_error *err) IB_MUST_CHECK;
+ib_status ib_decode_stream_push(ib_decode_stream *s, uint32_t id, ib_buf *out,
+                                ib_error *err) IB_MUST_CHECK;
 ib_status ib_decode_stream_finish(ib_decode_stream *s, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
 /* Facts. */
