@@ -9,8 +9,9 @@
 
 /* Three fp32 sums (scores, softmax, values) and an exponential of about an ulp. */
 static const double LIMIT = 2e-6;
-/* Scores near 1e4 carry a rounding of 5e-4, which the exponential turns into a relative error. */
-static const double SPREAD_LIMIT = 3e-3;
+/* Scores of some hundred carry roundings of 1e-5, which the exponential hands on as they are. At
+ * thousands one key takes all, and the result is exact again. */
+static const double SPREAD_LIMIT = 5e-5;
 
 typedef struct shape {
     size_t n_heads, n_kv_heads, head_dim, n_seqs, n_past, n_tokens, window;
@@ -28,7 +29,8 @@ static const shape shapes[] = {
     {2, 2, 64, 1, 0, 40, 0, 0, 0},     {2, 1, 64, 1, 0, 40, 0, 0, 4000},
     {2, 1, 64, 1, 600, 1, 0, 0, 4000}, {3, 3, 7, 1, 5, 3, 0, 0, 1},
     {2, 1, 64, 1, 4500, 1, 0, 0, 1},   {2, 1, 64, 1, 511, 1, 0, 0, 1},
-    {16, 1, 32, 1, 255, 2, 0, 0, 1},
+    {16, 1, 32, 1, 255, 2, 0, 0, 1},   {4, 2, 64, 1, 300, 50, 0, 0, 40},
+    {4, 2, 64, 1, 900, 1, 0, 0, 40},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
@@ -195,7 +197,7 @@ static void test_against_fp64(void **state) {
                         break;
                     float *got = run(&t, &p, kv_types[type], (ib_attention)kind);
                     double error = kt_error(got, want, p.rows * s->n_heads * s->head_dim);
-                    kt_expect(error, s->spread > 1000 ? SPREAD_LIMIT : LIMIT,
+                    kt_expect(error, s->spread > 30 ? SPREAD_LIMIT : LIMIT,
                               "%s %s, cache %s, shape %zu", t.tier,
                               ib_attention_name((ib_attention)kind), ib_type_name(kv_types[type]),
                               i);

@@ -214,14 +214,29 @@ double kt_error(const float *a, const double *reference, size_t n) {
     return isnan(error) ? INFINITY : error;
 }
 
+/* The comparison that came nearest to each limit, for the report at the end. */
+static struct {
+    double error, limit;
+    char what[256];
+} worst[8];
+
 void kt_expect(double error, double limit, const char *fmt, ...) {
-    if (error <= limit)
-        return;
     char what[256];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
+    size_t i = 0;
+    while (i < sizeof worst / sizeof *worst - 1 && worst[i].limit > 0 &&
+           (worst[i].limit < limit || worst[i].limit > limit))
+        i++;
+    if (error >= worst[i].error) {
+        worst[i].error = error;
+        worst[i].limit = limit;
+        memcpy(worst[i].what, what, sizeof what);
+    }
+    if (error <= limit)
+        return;
     fail_msg("%s: error %.3g, limit %.3g", what, error, limit);
 }
 
@@ -231,5 +246,8 @@ int main(int argc, char **argv) {
     int failed = kt_linear_tests();
     failed += kt_vector_tests();
     failed += kt_attention_tests();
+    for (size_t i = 0; i < sizeof worst / sizeof *worst && worst[i].limit > 0; i++)
+        print_message("limit %.1e: largest error %.2e (%s)\n", worst[i].limit, worst[i].error,
+                      worst[i].what);
     return failed ? 1 : 0;
 }
