@@ -11,6 +11,6 @@ cmake --preset "$preset" >/dev/null || exit 1
 cmake --build --preset "$preset" || exit 1
 log="$build/Testing/tests.log"
 mkdir -p "$build/Testing"
-ctest --test-dir "$build" --output-on-failure --output-log "$log" --verbose -j "$(nproc)" >/dev/null
+ctest --test-dir "$build" --verbose --timeout 600 -j "$(nproc)" >"$log" 2>&1
 status=$?
 python3 tools/summarise_tests.py "$log" "$status"

@@ -10,15 +10,19 @@ def main():
     text = re.sub(r"\x1b\[[0-9;]*m", "", open(log, encoding="utf-8", errors="replace").read())
     passed = failed = 0
     skips, failures, programs = [], [], {}
-    last = {}
+    last, output, names = {}, {}, {}
     for raw in text.splitlines():
         m = re.match(r"^(\d+): (.*)$", raw)
         if not m:
+            start = re.match(r"^\s+Start\s+(\d+): (\S+)", raw)
+            if start:
+                names[start.group(1)] = start.group(2)
             p = re.match(r"^\s*\d+/\d+ Test\s+#(\d+): (\S+) \.*\s*(.*?)\s+[\d.]+ sec", raw)
             if p:
                 programs[p.group(2)] = p.group(3)
             continue
         number, line = m.groups()
+        output.setdefault(names.get(number, number), []).append(line)
         if re.match(r"^\[\s+OK\s+\]", line):
             passed += 1
         elif re.match(r"^\[\s+FAILED\s+\] (\S+)", line) and "test(s)" not in line:
@@ -53,11 +57,9 @@ def main():
         print(f"program {name}: {state}; its output is in {log}")
     if bad and not failed:
         failed = len(bad)
-    if status != 0:
-        lines = text.splitlines()
-        for i, raw in enumerate(lines):
-            if re.search(r"\*\*\*(Failed|Timeout|Exception)", raw):
-                print("\n".join(lines[max(0, i - 40):i + 1]))
+    for name in bad:
+        print(f"--- the last lines of {name} ---")
+        print("\n".join(output.get(name, [])[-30:]))
     if status != 0 and not failed:
         failed = 1
     print(f"{passed} passed, {failed} failed, {len(skips)} skipped")
