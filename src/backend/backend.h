@@ -18,6 +18,8 @@ typedef struct ib_device ib_device; /* per backend: the first member is ib_devic
 typedef struct ib_buffer ib_buffer; /* a block of device memory */
 typedef struct ib_weight ib_weight; /* a weight matrix resident on the device */
 typedef struct ib_kv ib_kv;         /* the KV cache of all layers and sequences */
+struct ib_probe_ask;
+struct ib_probe;
 
 typedef enum ib_memory_tag {
     IB_MEM_WEIGHTS,
@@ -215,6 +217,10 @@ typedef struct ib_backend {
                            const ib_gated_act_args *act, ib_error *err);
     ib_status (*add_norm)(ib_device *d, ib_tensor x, ib_tensor y, float scale,
                           const ib_norm_args *n, ib_error *err);
+
+    /* what the machine can do at most (probe.h); NULL: not measured on this kind */
+    ib_status (*probe)(ib_device *d, const struct ib_probe_ask *ask, struct ib_probe *out,
+                       ib_error *err);
 } ib_backend;
 
 /* First member of every ib_device, so that holders of a device find its backend. */

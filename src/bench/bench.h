@@ -42,6 +42,9 @@ typedef struct ib_plan {
     ib_prompt_spec prompt;
     ib_generation generation; /* borrowed arrays */
     uint64_t n_repetitions, n_warmup, n_batch;
+    uint64_t
+        n_depth;   /* context of random ids (prompt.seed) before the prompt, outside the window */
+    bool roofline; /* measure the machine's limits around the runs (bench/probe.h) */
     const ib_stream_sink *sink; /* NULL = silent; called for the first measured run only */
     volatile const int
         *stop_signal; /* 0 = go on; else a signal number: finish the token, then stop */

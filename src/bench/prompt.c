@@ -134,6 +134,10 @@ static ib_status encode(const ib_engine *e, const ib_prompt_spec *spec, const js
 static ib_status from_text(const ib_engine *e, const ib_prompt_spec *spec, const json_t *messages,
                            ib_ids *ids, ib_buf *text, ib_cell *cell, ib_run_record *times,
                            ib_error *err) {
+    if (ib_engine_is_synthetic(e))
+        return ib_fail(err, IB_E_USAGE,
+                       "a text for a synthetic model, which has no tokenizer; fix: give -p N (N "
+                       "random ids) or --token-ids");
     if (!ib_engine_tokenizer(e))
         return ib_fail(err, IB_E_INPUT,
                        "the model has no tokenizer; fix: get the whole model folder, or give "

@@ -4,7 +4,9 @@
  * stamp and an id, and looks whether a signal came. */
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/rng.h"
 #include "bench/bench.h"
+#include "bench/probe.h"
 #include "record/environment.h"
 
 #include <signal.h>
@@ -66,6 +68,7 @@ static ib_status fill_asked(ib_asked *a, const ib_plan *p, ib_error *err) {
         return IB_OK;
     a->max_new_tokens = p->generation.max_new_tokens;
     a->n_prompt = p->prompt.n_random;
+    a->n_depth = p->n_depth;
     a->n_batch = p->n_batch;
     a->n_repetitions = p->n_repetitions;
     a->n_warmup = p->n_warmup;
@@ -76,6 +79,7 @@ static ib_status fill_asked(ib_asked *a, const ib_plan *p, ib_error *err) {
     IB_TRY(set_once(&a->model_id, c->model_id, err));
     IB_TRY(set_once(&a->revision, c->revision, err));
     IB_TRY(set_once(&a->device, c->device, err));
+    IB_TRY(set_once(&a->quant, c->quant, err));
     IB_TRY(set_once(&a->attn, ib_attention_name(c->attention), err));
     IB_TRY(set_once(&a->dtype, dtype, err));
     IB_TRY(set_once(&a->compute, computes[c->compute], err));
@@ -152,6 +156,35 @@ static ib_status keep_prompt(bench *b, const ib_buf *text, ib_error *err) {
     return c->prompt_text ? IB_OK : ib_fail_memory(err, text->len, "the prompt");
 }
 
+/* Random ids of their own, so that the prompt of a seed is the same at any depth. */
+static ib_status make_depth(bench *b, ib_ids *ids, ib_error *err) {
+    static const uint64_t apart = UINT64_C(0x6465707468); /* another stream of the same seed */
+    const ib_config *config = ib_engine_config_of(b->engine);
+    ib_rng rng;
+    ib_rng_init(&rng, b->plan->prompt.seed ^ apart);
+    for (uint64_t i = 0; i < b->plan->n_depth; i++)
+        IB_TRY(ib_ids_add(ids, (uint32_t)ib_rng_below(&rng, config->n_vocab), err));
+    return IB_OK;
+}
+
+/* The session, with the context in it. */
+static ib_status prepare_session(bench *b, ib_error *err) {
+    ib_ids ids = {0};
+    ib_engine_depth depth = {0};
+    const uint64_t start = ib_now_ns();
+    ib_status st = make_depth(b, &ids, err);
+    depth.ids = ids.ids;
+    depth.n = ids.n;
+    if (st == IB_OK)
+        st = ib_engine_prepare_at(b->engine, &depth, b->prompt.n,
+                                  (size_t)b->generation.max_new_tokens, b->n_seqs, err);
+    ib_ids_clear(&ids);
+    IB_TRY(st);
+    ib_cell_add_phase(b->cell, "session", ib_now_ns() - start - depth.took_ns);
+    b->cell->depth_ns = depth.took_ns;
+    return IB_OK;
+}
+
 static ib_status prepare(bench *b, ib_error *err) {
     ib_buf text;
     ib_clock_facts clock;
@@ -163,10 +196,7 @@ static ib_status prepare(bench *b, ib_error *err) {
     ib_buf_clear(&text);
     IB_TRY(st);
     IB_TRY(settle_generation(b, err));
-    uint64_t start = ib_now_ns();
-    IB_TRY(ib_engine_prepare(b->engine, b->prompt.n, (size_t)b->generation.max_new_tokens,
-                             b->n_seqs, err));
-    ib_cell_add_phase(b->cell, "session", ib_now_ns() - start);
+    IB_TRY(prepare_session(b, err));
     ib_clock_measure(&clock);
     b->cell->clock_cost_ns = clock.cost_ns < 1 ? 1 : (uint64_t)(clock.cost_ns + 0.5);
     return IB_OK;
@@ -327,12 +357,15 @@ static void keep_step_bytes(bench *b, const ib_run_record *r) {
     const ib_model *model = ib_engine_model(b->engine);
     if (!model)
         return;
-    ib_model_step_bytes(model, b->prompt.n + r->n_tokens / 2, ib_engine_kv_type(b->engine), &step);
+    const uint64_t n_past = b->plan->n_depth + b->prompt.n;
+    ib_model_step_bytes(model, n_past + r->n_tokens / 2, ib_engine_kv_type(b->engine), &step);
     m->step_weights = step.weights;
     m->step_scales = step.scales;
     m->step_head = step.head;
     m->step_kv = step.kv * b->n_seqs; /* weights are read once for all sequences */
     m->step_total = step.weights + step.scales + step.head + m->step_kv;
+    m->prefill_flops =
+        (double)b->n_seqs * ib_model_prefill_flops(model, b->plan->n_depth, (uint64_t)b->prompt.n);
 }
 
 static ib_status finish(bench *b, ib_error *err) {
@@ -356,9 +389,13 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
         st = ib_cell_copy_opened(cell, opened, err);
     if (st == IB_OK)
         st = prepare(&b, err);
+    if (st == IB_OK && plan->roofline)
+        st = ib_bench_probe_before(e, &cell->probe, err);
     if (st == IB_OK) {
         st = all_runs(&b, err);
         ib_error late = {0};
+        if (st == IB_OK && plan->roofline)
+            st = ib_bench_probe_after(e, &cell->probe, err);
         ib_status done = finish(&b, st == IB_OK ? err : &late);
         st = st == IB_OK ? done : st;
     }
@@ -368,9 +405,21 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
     return st;
 }
 
+/* As far as the plan tells before a text is tokenized. */
+static uint64_t planned_positions(const ib_plan *p) {
+    const uint64_t prompt = p->prompt.token_ids ? p->prompt.n_token_ids : p->prompt.n_random;
+    uint64_t n = 0;
+    if (!ib_add_u64(prompt, p->n_depth, &n) || !ib_add_u64(n, p->generation.max_new_tokens, &n) ||
+        !ib_mul_u64(n, p->n_batch ? p->n_batch : 1, &n))
+        return UINT64_MAX;
+    return n;
+}
+
 ib_status ib_bench_run_cell(ib_cell *cell, const ib_plan *plan, ib_error *err) {
     ib_engine *engine = NULL;
-    IB_TRY(ib_engine_open(&engine, &plan->engine, cell, err));
+    ib_engine_config config = plan->engine;
+    config.n_positions = planned_positions(plan);
+    IB_TRY(ib_engine_open(&engine, &config, cell, err));
     ib_status st = ib_bench_run_on(engine, cell, cell, plan, err);
     ib_engine_close(engine);
     return st;

@@ -47,6 +47,19 @@ const char *ib_checkpoint_file(const ib_checkpoint *c, size_t i); /* path */
 uint64_t ib_checkpoint_file_bytes(const ib_checkpoint *c, size_t i);
 const ib_gguf_meta *ib_checkpoint_gguf(const ib_checkpoint *c); /* NULL for safetensors */
 
+/* A checkpoint without files: one block of anonymous memory (huge pages where the kernel gives
+ * them), filled by the caller. label stands for the file's path in messages. Tensors are then cut
+ * from the block one after the other; the names and shapes follow the rules of safetensors files,
+ * and GGUF block types may be stored too. */
+ib_status ib_checkpoint_new_memory(ib_checkpoint **out, const char *label, uint64_t n_bytes,
+                                   ib_error *err) IB_MUST_CHECK;
+/* The next tensor: t's name, type, n_dims and shape count. *data is its place, aligned to
+ * IB_MEMORY_ALIGN, zeroed, writable while nobody reads. IB_E_INTERNAL when the block is too small:
+ * each tensor takes its bytes rounded up to IB_MEMORY_ALIGN. */
+enum { IB_MEMORY_ALIGN = 64 };
+ib_status ib_checkpoint_add_memory(ib_checkpoint *c, const ib_stored_tensor *t, void **data,
+                                   ib_error *err) IB_MUST_CHECK;
+
 /* Settings of config.json's quantization_config that the tensors alone do not tell. */
 typedef struct ib_bnb_config {
     bool present, load_in_4bit, load_in_8bit;

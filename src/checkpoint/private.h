@@ -40,6 +40,7 @@ struct ib_checkpoint {
     ib_map by_name;     /* name -> index */
     uint32_t *sorted;   /* owned; indexes in order of the names, made when first needed */
     ib_gguf_meta *gguf; /* in the arena; NULL for safetensors */
+    uint64_t memory_used; /* of files[0], when that is anonymous memory */
 };
 
 /* Maps a file; *index is its place in c->files. */

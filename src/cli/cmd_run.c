@@ -153,6 +153,8 @@ static ib_status prepare(run_state *s, ib_error *err) {
     s->plan.n_repetitions = o->repetitions;
     s->plan.n_warmup = o->warmup;
     s->plan.n_batch = o->batch;
+    s->plan.n_depth = o->depth;
+    s->plan.roofline = o->roofline ? strcmp(o->roofline, "on") == 0 : ib_cli_shows_text(o);
     s->plan.stop_signal = ib_signals_flag();
     if (ib_cli_shows_text(o) && !o->quiet) {
         s->sink = (ib_stream_sink){.token = on_token, .user = s};

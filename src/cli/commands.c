@@ -5,14 +5,6 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static bool truthy(const char *value) {
-    static const char *const words[] = {"1", "ON", "YES", "TRUE"};
-    for (size_t i = 0; value && i < sizeof words / sizeof words[0]; i++)
-        if (strcasecmp(value, words[i]) == 0)
-            return true;
-    return false;
-}
-
 void ib_cli_start(ib_cli *cli, int argc, char **argv) {
     static char name[] = "inferbench";
     static char *no_arguments[] = {name, NULL};
@@ -20,13 +12,7 @@ void ib_cli_start(ib_cli *cli, int argc, char **argv) {
     ib_output_start(&cli->out);
     ib_signals_start();
     cli->json_errors = ib_options_want_json_errors(cli->argc, cli->argv);
-    cli->hub_env = (ib_hub_env){.hf_home = getenv("HF_HOME"),
-                                .hf_hub_cache = getenv("HF_HUB_CACHE"),
-                                .huggingface_hub_cache = getenv("HUGGINGFACE_HUB_CACHE"),
-                                .xdg_cache_home = getenv("XDG_CACHE_HOME"),
-                                .home = getenv("HOME"),
-                                .offline = truthy(getenv("HF_HUB_OFFLINE")) ||
-                                           truthy(getenv("TRANSFORMERS_OFFLINE"))};
+    ib_hub_env_read(&cli->hub_env);
 }
 
 static ib_status show(ib_cli *cli, ib_status (*write)(ib_buf *, ib_error *), ib_error *err) {

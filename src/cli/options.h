@@ -83,6 +83,7 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     const char *model_id, *revision, *cache_dir;
     bool offline;
     const char *device, *attn, *dtype, *compute, *quant, *cpu_tier;
+    const char *roofline; /* NULL = on where the text is shown */
     uint64_t threads, blocksize, max_shard_bytes;
     bool double_quant;
 

@@ -3,10 +3,13 @@
  * values that only this version refuses. */
 #include "cli/options.h"
 
+#include "model/synthetic.h"
 #include "report/report.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { SYNTHETIC_PROMPT = 512 }; /* ids, unless -p or --token-ids is given */
 
 static ib_status conflict(ib_error *err, const char *a, const char *b) {
     return ib_fail(err, IB_E_USAGE,
@@ -79,14 +82,13 @@ static ib_status check_format(const ib_options *o, ib_error *err) {
 }
 
 static ib_status check_values(const ib_options *o, ib_error *err) {
-    const ib_option *depth = ib_option_find(IB_COMMAND_RUN, IB_STR("depth"));
+    const ib_option *quant = ib_option_find(IB_COMMAND_RUN, IB_STR("quant"));
     const ib_option *processes = ib_option_find(IB_COMMAND_RUN, IB_STR("processes"));
     const ib_option *blocksize = ib_option_find(IB_COMMAND_QUANTIZE, IB_STR("blocksize"));
     char value[24];
-    if (o->depth) {
-        (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->depth);
-        return ib_option_refuse_value(err, depth, value);
-    }
+    if (o->command->id != IB_COMMAND_QUANTIZE && o->quant && strcmp(o->quant, "none") != 0 &&
+        !ib_synthetic_asked(o->model_id))
+        return ib_option_refuse_value(err, quant, o->quant);
     if (o->processes > 1) {
         (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->processes);
         return ib_option_refuse_value(err, processes, value);
@@ -108,6 +110,28 @@ static ib_status missing(ib_error *err, const ib_command *c, const char *what) {
                    what, c->name, c->name);
 }
 
+/* A synthetic model knows ids only. */
+static ib_status check_synthetic(ib_options *o, ib_error *err) {
+    const struct {
+        const char *name;
+        bool given;
+    } texts[] = {{"prompt", o->prompt},
+                 {"prompt-file", o->prompt_file},
+                 {"messages", o->messages},
+                 {"system-prompt", o->system_prompt}};
+    if (!ib_synthetic_asked(o->model_id))
+        return IB_OK;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i].given)
+            return ib_fail(err, IB_E_USAGE,
+                           "--%s in the command line: a synthetic model has no tokenizer; fix: "
+                           "give -p N (N random ids) or --token-ids",
+                           texts[i].name);
+    if (!o->token_ids.given && !o->input_len)
+        o->input_len = SYNTHETIC_PROMPT;
+    return IB_OK;
+}
+
 static ib_status check_required(ib_options *o, ib_error *err) {
     const ib_command *c = o->command;
     if (o->n_args < c->min_args)
@@ -116,6 +140,7 @@ static ib_status check_required(ib_options *o, ib_error *err) {
     case IB_COMMAND_RUN:
         if (!o->model_id)
             o->model_id = ib_default_model;
+        IB_TRY(check_synthetic(o, err));
         break;
     case IB_COMMAND_INSPECT:
         if (o->n_args && o->model_id)

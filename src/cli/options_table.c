@@ -54,10 +54,12 @@ static const ib_choice dtype_choices[] = {{"auto", NULL, false},
 static const ib_choice compute_choices[] = {
     {"auto", NULL, false}, {"float32", NULL, false}, {"int8", NULL, false}, {NULL, NULL, false}};
 static const ib_choice run_quant_choices[] = {
-    {"none", NULL, false}, {"bf16", NULL, true},   {"fp16", NULL, true}, {"fp32", NULL, true},
-    {"nf4", NULL, true},   {"nf4-dq", NULL, true}, {"fp4", NULL, true},  {"fp4-dq", NULL, true},
-    {"int8", NULL, true},  {"q4_0", NULL, true},   {"q4_k", NULL, true}, {"q8_0", NULL, true},
+    {"none", NULL, false}, {"bf16", NULL, false},   {"fp16", NULL, false}, {"fp32", NULL, false},
+    {"nf4", NULL, false},  {"nf4-dq", NULL, false}, {"fp4", NULL, false},  {"fp4-dq", NULL, false},
+    {"int8", NULL, false}, {"q4_0", NULL, false},   {"q4_k", NULL, false}, {"q8_0", NULL, false},
     {NULL, NULL, false}};
+static const ib_choice switch_choices[] = {
+    {"on", NULL, false}, {"off", NULL, false}, {NULL, NULL, false}};
 static const ib_choice quantize_choices[] = {{"nf4", NULL, false},    {"fp4", NULL, false},
                                              {"nf4-dq", NULL, false}, {"fp4-dq", NULL, false},
                                              {"int8", NULL, true},    {NULL, NULL, false}};
@@ -86,7 +88,10 @@ const ib_option ib_option_rows[] = {
     {ROW("model-id", "m", "MODEL", MODEL_COMMANDS & ~BIT(QUANTIZE)), TEXT(model_id, ""),
      .group = "Model",
      .help = "model folder, .gguf file, or the id of a model in the local Hugging Face cache; run "
-             "without it measures unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit"},
+             "without it measures unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit; synthetic:NAME or "
+             "synthetic:PATH/config.json: random weights of that shape (llama-3.1-8b, "
+             "llama-3.1-70b, llama-3.2-1b, tinyllama-1.1b, smollm2-135m, qwen3-0.6b, qwen3-8b, "
+             "mistral-7b), with a prompt of ids, -p 512 unless given"},
     {ROW("revision", "", "REV", MODEL_COMMANDS), TEXT(revision, "main"), .group = "Model",
      .help = "branch, tag or commit of a hub id"},
     {ROW("cache-dir", "", "DIR", MODEL_COMMANDS), TEXT(cache_dir, ""), .group = "Model",
@@ -107,8 +112,10 @@ const ib_option ib_option_rows[] = {
      .group = "Computation",
      .help = "arithmetic of the matrix products; auto may use any whose error is below that of "
              "the reference in bfloat16"},
-    {ROW("quant", "", "TYPE", RUN), CHOICE(quant, run_quant_choices, "none"), .grid = true,
-     .group = "Computation", .help = "quantize on load (quantize writes a quantized folder)"},
+    {ROW("quant", "", "TYPE", COMPUTING), CHOICE(quant, run_quant_choices, "none"), .grid = true,
+     .group = "Computation",
+     .help = "format of a synthetic model's weights, bf16 unless given; with a real model only "
+             "none in this version (quantize writes a quantized folder)"},
     {ROW("threads", "t", "N", COMPUTING | BIT(QUANTIZE)), COUNT(threads, 1, 1024, "automatic"),
      .grid = true, .group = "Computation",
      .help = "threads of the CPU backend; automatic: the physical cores allowed to the process"},
@@ -123,7 +130,9 @@ const ib_option ib_option_rows[] = {
      .help = "a prompt of N random token ids in place of text; end ids are ignored then, and none "
              "is forced"},
     {ROW("depth", "d", "N", RUN), COUNT(depth, 0, MOST_TOKENS, "0"), .grid = true,
-     .group = "Generation", .help = "context before the timed part (only 0 in this version)"},
+     .group = "Generation",
+     .help = "random token ids in the KV cache in front of the prompt, put there before the timed "
+             "part"},
     {ROW("batch", "b batch-size", "N", RUN), COUNT(batch, 1, 4096, "1"), .grid = true,
      .group = "Generation",
      .help = "independent sequences at a time; with more than one, end ids are ignored"},
@@ -133,8 +142,8 @@ const ib_option ib_option_rows[] = {
      .group = "Generation", .help = "id put at the last position, or none"},
     {ROW("ignore-eos", "", NULL, RUN), FLAG(ignore_eos), .group = "Generation",
      .help = "no id ends the generation and none is forced"},
-    {ROW("seed", "", "N", RUN), COUNT(seed, 0, UINT64_MAX, "0"), .group = "Generation",
-     .help = "seed of the random token ids"},
+    {ROW("seed", "", "N", COMPUTING), COUNT(seed, 0, UINT64_MAX, "0"), .group = "Generation",
+     .help = "seed of the random token ids and of a synthetic model's weights"},
 
     {ROW("system-prompt", "", "TEXT", RUN), TEXT(system_prompt, "the reference's"),
      .group = "Prompt", .help = "system message; an empty text means none"},
@@ -159,6 +168,11 @@ const ib_option ib_option_rows[] = {
      .help = "processes to spread the runs over (only 1 in this version)"},
     {ROW("strict", "", NULL, RUN), FLAG(strict), .group = "Measurement",
      .help = "exit with 10 when the measurement is noisy, not only when it is invalid"},
+
+    {ROW("roofline", "", "SWITCH", RUN), CHOICE(roofline, switch_choices, ""),
+     .group = "Measurement",
+     .help = "measure the machine's read bandwidth and arithmetic rate around the runs and say how "
+             "much of them was reached (some 0.3 s); on unless given where the text is shown"},
 
     {ROW("text", "", "TEXT", BIT(TOKENIZE)), TEXT(text, ""), .group = "Input",
      .help = "encode this text and print its ids, in place of JSON lines"},
@@ -194,7 +208,8 @@ const ib_option ib_option_rows[] = {
      .help = "form of the listing"},
     {ROW("output", "o", "FILE", REPORTING | BIT(LOGITS)), TEXT(output, ""), .group = "Output",
      .help = "write to FILE, which appears whole or not at all; refused before the run when FILE "
-             "exists or its folder cannot be written"},
+             "exists (an empty file and a NumPy array of logits may be replaced) or its folder "
+             "cannot be written"},
     {ROW("force", "", NULL, REPORTING | BIT(LOGITS)), FLAG(force), .group = "Output",
      .help = "replace FILE if it is a regular file; never a link, a folder or an input"},
     {ROW("percentiles", "metric-percentiles", "LIST", REPORTING), .kind = IB_OPTION_PERCENT,
@@ -213,7 +228,6 @@ const ib_option ib_option_rows[] = {
 
     {ROW("token", "", "TOKEN", MODEL_COMMANDS), LATER, .help = "access token of the hub"},
     {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
-    {ROW("roofline", "", NULL, RUN), LATER, .help = "compare with what the memory can deliver"},
     {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
     {ROW("peak-gbps", "", "N", RUN), LATER, .help = "memory bandwidth to compare with"},
     {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},

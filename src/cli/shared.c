@@ -50,7 +50,10 @@ void ib_cli_engine_config(const ib_cli *cli, ib_engine_config *out) {
                               .dtype = ib_cli_dtype(o),
                               .n_threads = (int)o->threads,
                               .weights = true,
+                              .seed = o->seed,
                               .log = &cli->log};
+    if (o->command->id == IB_COMMAND_RUN || o->command->id == IB_COMMAND_LOGITS)
+        out->quant = o->quant; /* elsewhere it is what to make */
 }
 
 /* --- tokenizer and templates --- */

@@ -24,6 +24,12 @@ typedef struct ib_engine_config {
     /* false: only configuration, tokenizer, templates: no device is opened, files that are absent
      * are no error, and neither is a model that this program cannot run (config_of is NULL then) */
     bool weights;
+    /* model_id "synthetic:..." (model/synthetic.h): the format of its weights, and their seed */
+    const char *quant; /* NULL or "none": bf16; anything else is refused for a real model */
+    uint64_t seed;
+    /* positions of all sequences that a session is going to hold: a synthetic model is refused when
+     * its weights and such a KV cache exceed the memory at hand; 0 = weights alone */
+    uint64_t n_positions;
     const ib_log *log;
 } ib_engine_config;
 
@@ -39,6 +45,7 @@ ib_model *ib_engine_model(ib_engine *e);                       /* NULL without w
 const ib_config *ib_engine_config_of(const ib_engine *e);      /* may be NULL without weights */
 const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e); /* may be NULL without weights */
 const json_t *ib_engine_generation_json(const ib_engine *e, const char **where); /* NULL = none */
+bool ib_engine_is_synthetic(const ib_engine *e);
 ib_attention ib_engine_attention(const ib_engine *e);
 ib_type ib_engine_kv_type(const ib_engine *e); /* F32 under dtype float32, else the model dtype */
 const ib_log *ib_engine_log(const ib_engine *e);
@@ -46,6 +53,15 @@ const ib_log *ib_engine_log(const ib_engine *e);
 /* Prepares a session for prompts of n_prompt ids and max_new_tokens, batch n_seqs (allocates). */
 ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,
                             ib_error *err) IB_MUST_CHECK;
+/* The same with a context of n_depth ids of each sequence, ids [n_depth] (the same for all), run
+ * now and kept: every ib_engine_run then starts behind them. *took_ns: how long that took. */
+typedef struct ib_engine_depth {
+    const uint32_t *ids; /* borrowed; NULL with n = 0 */
+    size_t n;
+    uint64_t took_ns; /* out */
+} ib_engine_depth;
+ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_prompt,
+                               size_t max_new_tokens, size_t n_seqs, ib_error *err) IB_MUST_CHECK;
 /* One timed generation; the session must be prepared. See ib_generate. */
 ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,
                         size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,

@@ -2,25 +2,31 @@
  * The engine that is this program's own decoder. Opening goes through fixed phases, each timed:
  *   open       model argument -> folder or file; files mapped, headers checked
  *   config     what the model is, and generation_config.json
+ *   synthesize only for "synthetic:...": random weights made in memory
  *   tokenizer  tokenizer and chat templates
  *   device     the backend's device
  *   weights    every tensor checked and placed on the device
  * (the runner adds "session"). The model dtype follows transformers 5.x (generation.md section 3):
  * "auto" is the configuration's dtype, float32 for GGUF. */
+#include "base/checked.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "engine/describe.h"
 #include "engine/text_side.h"
+#include "model/synthetic.h"
+#include "record/at_hand.h"
 #include "record/environment.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct ib_engine {
-    const ib_log *log;   /* borrowed from the caller */
-    ib_hub_result found; /* owned */
-    ib_checkpoint *ckpt; /* owned */
-    ib_config config;    /* owned until the model takes it over */
+    const ib_log *log;       /* borrowed from the caller */
+    ib_hub_result found;     /* owned */
+    ib_synthetic *synthetic; /* owned; NULL for a real model */
+    ib_checkpoint *ckpt;     /* owned */
+    ib_config config;        /* owned until the model takes it over */
     bool has_config;
     json_t *generation;    /* owned; NULL = the model has no generation_config.json */
     char *generation_path; /* owned */
@@ -45,6 +51,7 @@ void ib_engine_close(ib_engine *e) {
     if (e->has_config)
         ib_config_clear(&e->config);
     ib_checkpoint_close(e->ckpt);
+    ib_synthetic_close(e->synthetic);
     json_decref(e->generation);
     free(e->generation_path);
     ib_hub_result_clear(&e->found);
@@ -53,9 +60,24 @@ void ib_engine_close(ib_engine *e) {
 
 /* --- phases --- */
 
+static ib_status open_synthetic(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    e->found.path = ib_strdup(c->model_id);
+    if (!e->found.path)
+        return ib_fail_memory(err, strlen(c->model_id), "a name");
+    return ib_synthetic_open(&e->synthetic, c->model_id, c->quant, c->seed, err);
+}
+
 static ib_status open_files(ib_engine *e, const ib_engine_config *c, ib_error *err) {
     static const ib_hub_env nothing = {0};
     ib_error missing = {0};
+    if (ib_synthetic_asked(c->model_id))
+        return open_synthetic(e, c, err);
+    if (c->quant && strcmp(c->quant, "none") != 0)
+        return ib_fail(err, IB_E_UNSUPPORTED,
+                       "--quant %s with a real model: quantizing while loading comes with a later "
+                       "version; fix: write a quantized folder with 'inferbench quantize', or use "
+                       "a synthetic model",
+                       c->quant);
     IB_TRY(ib_hub_resolve(&e->found, c->model_id, c->revision, c->cache_dir,
                           c->hub_env ? c->hub_env : &nothing, c->log, err));
     if (c->weights)
@@ -98,6 +120,12 @@ static ib_status read_folder_config(ib_engine *e, ib_error *err) {
 static ib_status read_config(ib_engine *e, const ib_engine_config *c, ib_error *err) {
     ib_error problem = {0};
     ib_status st = IB_OK;
+    if (e->synthetic) {
+        st = ib_config_from_json(&e->config, ib_synthetic_config(e->synthetic), NULL, e->found.path,
+                                 e->log, err);
+        e->has_config = st == IB_OK;
+        return st;
+    }
     if (ib_path_is_dir(e->found.path))
         IB_TRY(read_generation(e, err));
     if (!e->ckpt)
@@ -116,8 +144,40 @@ static ib_status read_config(ib_engine *e, const ib_engine_config *c, ib_error *
     return IB_OK;
 }
 
+/* Refused before anything is made: what weights and KV cache need against what there is. */
+static ib_status check_memory(const ib_engine *e, const ib_engine_config *c, uint64_t weights,
+                              ib_error *err) {
+    const ib_config *m = &e->config;
+    const ib_type type = c->dtype == IB_TYPE_F32 ? IB_TYPE_F32 : m->file_dtype;
+    const uint64_t factors[] = {c->n_positions, m->n_layers, m->n_kv_heads, m->head_dim};
+    uint64_t kv = 2 * (uint64_t)ib_type_block_bytes(type), need = UINT64_MAX;
+    const char *limit;
+    bool fits = true;
+    for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
+        fits = fits && ib_mul_u64(kv, factors[i], &kv);
+    const uint64_t have = ib_memory_at_hand(&limit);
+    if (fits && ib_add_u64(weights, kv, &need) && need <= have)
+        return IB_OK;
+    return ib_fail(err, IB_E_RESOURCE,
+                   "model '%s' (%s) does not fit: weights %.2f GB and KV cache %.2f GB are needed, "
+                   "%.2f GB are at hand (%s); fix: choose a smaller shape or format, or fewer "
+                   "positions",
+                   ib_synthetic_label(e->synthetic), ib_synthetic_quant(e->synthetic),
+                   (double)weights / 1e9, fits ? (double)kv / 1e9 : INFINITY, (double)have / 1e9,
+                   limit);
+}
+
+static ib_status synthesize(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    uint64_t bytes = 0;
+    IB_TRY(ib_synthetic_bytes(e->synthetic, &e->config, &bytes, err));
+    IB_TRY(check_memory(e, c, bytes, err));
+    return ib_synthetic_make(&e->ckpt, e->synthetic, &e->config, c->n_threads, err);
+}
+
 static ib_status read_text_side(ib_engine *e, const ib_engine_config *c, ib_error *err) {
     const ib_gguf_meta *meta = e->ckpt ? ib_checkpoint_gguf(e->ckpt) : NULL;
+    if (e->synthetic)
+        return IB_OK; /* no text: prompts are ids */
     if (meta)
         return ib_text_side_gguf(&e->tokenizer, &e->templates, meta, c->log, err);
     return ib_text_side_folder(&e->tokenizer, &e->templates, e->found.path, c->log, err);
@@ -159,18 +219,18 @@ static ib_status load_weights(ib_engine *e, const ib_engine_config *c, ib_error 
 typedef struct phase {
     const char *name;
     ib_status (*run)(ib_engine *e, const ib_engine_config *c, ib_error *err);
-    bool weights_only;
+    bool weights_only, synthetic_only;
 } phase;
 
 static const phase phases[] = {
-    {"open", open_files, false},          {"config", read_config, false},
-    {"tokenizer", read_text_side, false}, {"device", open_device, true},
-    {"weights", load_weights, true},
+    {"open", open_files, false, false},     {"config", read_config, false, false},
+    {"synthesize", synthesize, true, true}, {"tokenizer", read_text_side, false, false},
+    {"device", open_device, true, false},   {"weights", load_weights, true, false},
 };
 
 static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *cell, ib_error *err) {
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        if (phases[i].weights_only && !c->weights)
+        if ((phases[i].weights_only && !c->weights) || (phases[i].synthetic_only && !e->synthetic))
             continue;
         uint64_t start = ib_now_ns();
         IB_TRY(phases[i].run(e, c, err));
@@ -186,7 +246,16 @@ static ib_status describe(const ib_engine *e, ib_cell *cell, ib_error *err) {
     ib_device_info info = {0};
     ib_backend_of(e->device)->info(e->device, &info);
     IB_TRY(ib_describe_resolved(&cell->resolved, &info, e->attention, e->dtype, e->kv_type, err));
-    return ib_describe_model(&cell->model, &e->found, e->ckpt, e->model, err);
+    cell->model.synthetic = e->synthetic != NULL;
+    IB_TRY(ib_describe_model(&cell->model, &e->found, e->ckpt, e->model, err));
+    if (!e->synthetic)
+        return IB_OK;
+    char *name = ib_strdup(ib_synthetic_label(e->synthetic));
+    if (!name)
+        return ib_fail_memory(err, strlen(ib_synthetic_label(e->synthetic)), "the record");
+    free(cell->model.name);
+    cell->model.name = name;
+    return IB_OK;
 }
 
 ib_status ib_engine_open(ib_engine **out, const ib_engine_config *config, ib_cell *cell,
@@ -238,6 +307,10 @@ const json_t *ib_engine_generation_json(const ib_engine *e, const char **where) 
     return e->generation;
 }
 
+bool ib_engine_is_synthetic(const ib_engine *e) {
+    return e->synthetic != NULL;
+}
+
 ib_attention ib_engine_attention(const ib_engine *e) {
     return e->attention;
 }
@@ -252,21 +325,53 @@ const ib_log *ib_engine_log(const ib_engine *e) {
 
 /* --- running --- */
 
-ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,
-                            ib_error *err) {
-    const ib_session_options options = {.n_ctx = n_prompt + max_new_tokens,
-                                        .n_seqs = n_seqs,
-                                        .n_prompt_max = n_prompt,
-                                        .attention = e->attention,
-                                        .kv_type = e->kv_type};
+enum { DEPTH_PIECE = 512 }; /* positions run at a time before the timed part */
+
+/* The context in pieces; what their logits say is not looked at. */
+static ib_status run_depth(ib_engine *e, ib_engine_depth *depth, size_t piece, size_t n_seqs,
+                           ib_error *err) {
+    const ib_backend *b = ib_backend_of(e->device);
+    const uint64_t start = ib_now_ns();
+    uint32_t *ids = calloc(piece, n_seqs * sizeof *ids);
+    ib_status st = ids ? IB_OK : ib_fail_memory(err, piece * n_seqs * sizeof *ids, "the context");
+    for (size_t done = 0; st == IB_OK && done < depth->n;) {
+        const size_t n = depth->n - done < piece ? depth->n - done : piece;
+        for (size_t i = 0; i < n_seqs; i++)
+            memcpy(ids + i * n, depth->ids + done, n * sizeof *ids);
+        st = ib_session_prefill(e->session, ids, n, err);
+        done += n;
+    }
+    free(ids);
+    IB_TRY(st);
+    IB_TRY(b->sync(e->device, err));
+    ib_session_keep(e->session);
+    depth->took_ns = ib_now_ns() - start;
+    return IB_OK;
+}
+
+ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_prompt,
+                               size_t max_new_tokens, size_t n_seqs, ib_error *err) {
+    const size_t piece = depth->n < DEPTH_PIECE ? depth->n : DEPTH_PIECE;
+    ib_session_options options = {.n_seqs = n_seqs,
+                                  .n_prompt_max = n_prompt > piece ? n_prompt : piece,
+                                  .attention = e->attention,
+                                  .kv_type = e->kv_type};
     if (!e->model)
         return ib_fail(err, IB_E_INTERNAL, "the engine was opened without weights");
-    if (options.n_ctx < max_new_tokens)
+    if (!ib_add_size(n_prompt, max_new_tokens, &options.n_ctx) ||
+        !ib_add_size(options.n_ctx, depth->n, &options.n_ctx))
         return ib_fail(err, IB_E_RESOURCE, "too many tokens asked for: %zu; fix: ask for fewer",
                        max_new_tokens);
     ib_session_free(e->session);
     e->session = NULL;
-    return ib_session_new(&e->session, e->model, &options, err);
+    IB_TRY(ib_session_new(&e->session, e->model, &options, err));
+    return depth->n ? run_depth(e, depth, options.n_prompt_max, n_seqs, err) : IB_OK;
+}
+
+ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens, size_t n_seqs,
+                            ib_error *err) {
+    ib_engine_depth none = {0};
+    return ib_engine_prepare_at(e, &none, n_prompt, max_new_tokens, n_seqs, err);
 }
 
 ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,

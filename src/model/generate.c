@@ -29,7 +29,7 @@ static ib_status check_id(int64_t id, size_t n_vocab, const char *what, ib_error
 
 static ib_status check(const run *r, ib_error *err) {
     const ib_generation *g = r->g;
-    const size_t n_ctx = r->s->options.n_ctx;
+    const size_t n_ctx = r->s->options.n_ctx - r->s->n_kept;
     if (g->max_new_tokens == 0 || g->max_new_tokens > n_ctx || r->n_prompt > n_ctx ||
         g->max_new_tokens - 1 > n_ctx - r->n_prompt)
         return ib_fail(err, IB_E_USAGE,

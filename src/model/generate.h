@@ -47,9 +47,9 @@ typedef struct ib_generate_result {
     bool stopped_by_eos, cancelled;
 } ib_generate_result;
 
-/* prompt [n_seqs, n_prompt]. The session is reset first. out_ids [max_new_tokens, n_seqs]. Between
- * the request stamp and the last token nothing allocates, logs or locks. With n_seqs > 1 eos is
- * ignored. */
+/* prompt [n_seqs, n_prompt]. The session is reset first (to what ib_session_keep kept). out_ids
+ * [max_new_tokens, n_seqs]. Between the request stamp and the last token nothing allocates, logs or
+ * locks. With n_seqs > 1 eos is ignored. */
 ib_status ib_generate(ib_session *s, const ib_generation *g, const uint32_t *prompt,
                       size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,
                       ib_generate_result *out, ib_error *err) IB_MUST_CHECK;

@@ -73,6 +73,31 @@ void ib_model_step_bytes(const ib_model *m, uint64_t n_past, ib_type kv_type, ib
     out->total = out->weights + out->scales + out->head + out->kv;
 }
 
+/* Sum of the positions that the queries n_past .. n_past + n - 1 see. */
+static double seen_keys(double n_past, double n, double window) {
+    double whole = n; /* queries that see everything before them */
+    if (window > 0)
+        whole = n_past + n <= window ? n : n_past < window ? window - n_past : 0;
+    return whole * n_past + whole * (whole + 1) / 2 + (n - whole) * window;
+}
+
+double ib_model_prefill_flops(const ib_model *m, uint64_t n_past, uint64_t n_tokens) {
+    static const ib_role linears[] = {IB_ROLE_Q,    IB_ROLE_K,  IB_ROLE_V,   IB_ROLE_O,
+                                      IB_ROLE_GATE, IB_ROLE_UP, IB_ROLE_DOWN};
+    const ib_config *c = &m->config;
+    const double n = (double)n_tokens;
+    double elements = 0, keys = 0;
+    for (size_t i = 0; i < sizeof linears / sizeof linears[0]; i++) {
+        uint64_t rows = 0, cols = 0;
+        ib_weights_role_shape(c, linears[i], &rows, &cols);
+        elements += (double)rows * (double)cols;
+    }
+    for (uint64_t i = 0; i < c->n_layers; i++)
+        keys += seen_keys((double)n_past, n, (double)c->layers[i].window);
+    return 2 * elements * (double)c->n_layers * n + 2 * (double)c->n_vocab * (double)c->d_model +
+           4 * (double)(c->n_heads * c->head_dim) * keys;
+}
+
 void ib_model_bytes_by_type(const ib_model *m, uint64_t out[IB_TYPE_COUNT]) {
     memcpy(out, m->bytes_by_type, sizeof m->bytes_by_type);
 }

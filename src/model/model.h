@@ -26,6 +26,9 @@ const ib_config *ib_model_config(const ib_model *m);
 ib_device *ib_model_device(const ib_model *m);
 uint64_t ib_model_n_params(const ib_model *m);
 void ib_model_step_bytes(const ib_model *m, uint64_t n_past, ib_type kv_type, ib_step_bytes *out);
+/* Operations (a multiply-add is two) of the matrix products and of attention when n_tokens
+ * positions of one sequence are run behind n_past others, the head for the last one only. */
+double ib_model_prefill_flops(const ib_model *m, uint64_t n_past, uint64_t n_tokens);
 /* Bytes of the weights by stored format, in the order of ib_type. */
 void ib_model_bytes_by_type(const ib_model *m, uint64_t out[IB_TYPE_COUNT]);
 

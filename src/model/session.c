@@ -151,9 +151,13 @@ static ib_status run_layers(ib_session *s, const ib_step *step, ib_tensor ids, i
 }
 
 void ib_session_reset(ib_session *s) {
-    s->n_past = 0;
+    s->n_past = s->n_kept;
     s->fed = false;
     s->has_logits = false;
+}
+
+void ib_session_keep(ib_session *s) {
+    s->n_kept = s->n_past;
 }
 
 size_t ib_session_n_past(const ib_session *s) {

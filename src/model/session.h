@@ -21,8 +21,10 @@ typedef struct ib_session_options {
 ib_status ib_session_new(ib_session **out, ib_model *m, const ib_session_options *options,
                          ib_error *err) IB_MUST_CHECK;
 void ib_session_free(ib_session *s);
-/* Forgets all positions. */
+/* Forgets all positions but the kept ones. */
 void ib_session_reset(ib_session *s);
+/* Keeps the positions run so far as the context that every ib_session_reset goes back to. */
+void ib_session_keep(ib_session *s);
 size_t ib_session_n_past(const ib_session *s);
 
 /* Runs n prompt ids of each sequence, ids [n_seqs, n], in chunks; afterwards the logits of the last

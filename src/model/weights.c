@@ -57,7 +57,7 @@ static ib_status take(loader *l, const char *name, const ib_stored_tensor **t, i
     return *t ? ib_map_put(&l->used, (*t)->name, 1, NULL, err) : IB_OK;
 }
 
-static void role_shape(const ib_config *c, ib_role role, uint64_t *rows, uint64_t *cols) {
+void ib_weights_role_shape(const ib_config *c, ib_role role, uint64_t *rows, uint64_t *cols) {
     const uint64_t q = c->n_heads * c->head_dim, kv = c->n_kv_heads * c->head_dim;
     *rows = role == IB_ROLE_Q                               ? q
             : role == IB_ROLE_K || role == IB_ROLE_V        ? kv
@@ -67,7 +67,7 @@ static void role_shape(const ib_config *c, ib_role role, uint64_t *rows, uint64_
     *cols = role == IB_ROLE_O ? q : role == IB_ROLE_DOWN ? c->d_ff : c->d_model;
 }
 
-static bool role_has_bias(const ib_config *c, ib_role role) {
+bool ib_weights_role_has_bias(const ib_config *c, ib_role role) {
     switch (role) {
     case IB_ROLE_Q:
     case IB_ROLE_K:
@@ -112,7 +112,7 @@ static ib_status find_matrix(loader *l, ib_role role, uint64_t layer, ib_matrix 
     IB_TRY(take(l, name, &t, err));
     if (!t)
         return missing(l, name, err);
-    role_shape(c, role, &rows, &cols);
+    ib_weights_role_shape(c, role, &rows, &cols);
     IB_TRY(ib_checkpoint_matrix(l->ckpt, module, &c->bnb, rows, cols, out, err));
     l->n_nibble += out->type == IB_TYPE_NF4 || out->type == IB_TYPE_FP4;
     l->n_int8 += out->type == IB_TYPE_INT8;
@@ -183,8 +183,8 @@ static ib_status walk_vectors(loader *l, ib_error *err) {
         }
         for (size_t j = 0; j < N_LINEAR; j++) {
             uint64_t rows = 0, cols = 0;
-            role_shape(c, linear_roles[j], &rows, &cols);
-            if (role_has_bias(c, linear_roles[j]))
+            ib_weights_role_shape(c, linear_roles[j], &rows, &cols);
+            if (ib_weights_role_has_bias(c, linear_roles[j]))
                 IB_TRY(find_vector(l, linear_roles[j], i, ".bias", rows,
                                    &linear_of(layer, linear_roles[j])->bias, err));
         }

@@ -9,4 +9,8 @@
  * then places all of them on m->device. On failure m holds what was placed so far. */
 ib_status ib_weights_load(ib_model *m, ib_checkpoint *ckpt, ib_error *err) IB_MUST_CHECK;
 
+/* Shape of the matrix that plays a role, and whether a bias belongs to it. */
+void ib_weights_role_shape(const ib_config *c, ib_role role, uint64_t *rows, uint64_t *cols);
+bool ib_weights_role_has_bias(const ib_config *c, ib_role role);
+
 #endif

@@ -3,6 +3,7 @@
 #include "record/fields.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +42,21 @@ static const ib_field resolved_rows[] = {
 };
 
 static const ib_field model_rows[] = {
-    ROW(ib_model_record, path, STR),       ROW(ib_model_record, repo_id, STR),
-    ROW(ib_model_record, revision, STR),   ROW(ib_model_record, family, STR),
-    ROW(ib_model_record, name, STR),       ROW(ib_model_record, fingerprint, STR),
-    ROW(ib_model_record, synthetic, BOOL), ROW(ib_model_record, n_params, U64),
-    ROW(ib_model_record, file_bytes, U64), ROW(ib_model_record, weight_bytes, U64),
-    ROW(ib_model_record, n_layers, U64),   ROW(ib_model_record, d_model, U64),
-    ROW(ib_model_record, n_vocab, U64),    ROW(ib_model_record, n_ctx_max, U64),
+    ROW(ib_model_record, path, STR),
+    ROW(ib_model_record, repo_id, STR),
+    ROW(ib_model_record, revision, STR),
+    ROW(ib_model_record, family, STR),
+    ROW(ib_model_record, name, STR),
+    ROW(ib_model_record, fingerprint, STR),
+    ROW(ib_model_record, synthetic, BOOL),
+    ROW(ib_model_record, n_params, U64),
+    ROW(ib_model_record, file_bytes, U64),
+    ROW(ib_model_record, weight_bytes, U64),
+    ROW(ib_model_record, n_layers, U64),
+    ROW(ib_model_record, d_model, U64),
+    ROW(ib_model_record, n_vocab, U64),
+    ROW(ib_model_record, n_ctx_max, U64),
+    ROW(ib_model_record, prefill_flops, F64_OPT),
 };
 
 static const ib_field step_rows[] = {
@@ -67,6 +76,19 @@ static const ib_field memory_rows[] = {
     NAMED(ib_memory_record, "peak_total_bytes", peak_total, U64),
     NAMED(ib_memory_record, "vm_hwm_bytes", vm_hwm, U64_OPT),
     NAMED(ib_memory_record, "driver_peak_bytes", driver_peak, U64_OPT),
+};
+
+static const ib_field probe_rows[] = {
+    ROW(ib_probe_record, done, BOOL),
+    ROW(ib_probe_record, ping_before_ns, F64_OPT),
+    ROW(ib_probe_record, ping_after_ns, F64_OPT),
+    ROW(ib_probe_record, read_gbps, F64_OPT),
+    ROW(ib_probe_record, read_gbps_median, F64_OPT),
+    ROW(ib_probe_record, read_bytes, U64_OPT),
+    ROW(ib_probe_record, n_passes, U64_OPT),
+    ROW(ib_probe_record, read_weights, BOOL),
+    ROW(ib_probe_record, flops, F64_OPT),
+    ROW(ib_probe_record, flops_median, F64_OPT),
 };
 
 static const ib_field run_rows[] = {
@@ -97,6 +119,7 @@ const ib_fields ib_fields_resolved = TABLE(resolved_rows);
 const ib_fields ib_fields_model = TABLE(model_rows);
 const ib_fields ib_fields_step = TABLE(step_rows);
 const ib_fields ib_fields_memory = TABLE(memory_rows);
+const ib_fields ib_fields_probe = TABLE(probe_rows);
 const ib_fields ib_fields_run = TABLE(run_rows);
 
 ib_status ib_fields_set(json_t *object, const char *key, json_t *value, ib_error *err) {
@@ -126,6 +149,10 @@ static json_t *u64_json(uint64_t v) {
     return json_string(text);
 }
 
+static json_t *f64_json(double v) {
+    return v > 0 && isfinite(v) ? json_real(v) : json_null();
+}
+
 ib_status ib_fields_write(const ib_fields *f, const void *base, json_t *object, ib_error *err) {
     for (size_t i = 0; i < f->n; i++) {
         const ib_field *row = &f->rows[i];
@@ -147,6 +174,9 @@ ib_status ib_fields_write(const ib_fields *f, const void *base, json_t *object, 
             break;
         case IB_FIELD_I64:
             st = ib_fields_set(object, row->key, json_integer(*(const int64_t *)at), err);
+            break;
+        case IB_FIELD_F64_OPT:
+            st = ib_fields_set(object, row->key, f64_json(*(const double *)at), err);
             break;
         case IB_FIELD_BOOL:
             st = ib_fields_set(object, row->key, json_boolean(*(const bool *)at), err);
@@ -184,6 +214,17 @@ static ib_status read_u64(uint64_t *at, const json_t *object, const char *key, c
     return IB_OK;
 }
 
+static ib_status read_f64(double *at, const json_t *object, const char *key, const char *where,
+                          ib_error *err) {
+    IB_TRY(ib_json_get_double(object, key, 0, at, where, err));
+    if (*at >= 0 && isfinite(*at))
+        return IB_OK;
+    return ib_fail(err, IB_E_FORMAT,
+                   "bad value in %s/%s: expected a number of at least 0; fix: use the record as "
+                   "written",
+                   where, key);
+}
+
 ib_status ib_fields_read(const ib_fields *f, void *base, const json_t *object, const char *where,
                          ib_error *err) {
     if (!json_is_object(object))
@@ -203,6 +244,9 @@ ib_status ib_fields_read(const ib_fields *f, void *base, const json_t *object, c
             break;
         case IB_FIELD_I64:
             IB_TRY(ib_json_get_i64(object, row->key, 0, INT64_MIN, INT64_MAX, at, where, err));
+            break;
+        case IB_FIELD_F64_OPT:
+            IB_TRY(read_f64(at, object, row->key, where, err));
             break;
         case IB_FIELD_BOOL:
             IB_TRY(ib_json_get_bool(object, row->key, false, at, where, err));

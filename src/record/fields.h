@@ -11,6 +11,7 @@ typedef enum ib_field_kind {
     IB_FIELD_U64,     /* above INT64_MAX written as a decimal string */
     IB_FIELD_U64_OPT, /* 0 <-> null: unknown */
     IB_FIELD_I64,
+    IB_FIELD_F64_OPT, /* double; 0 <-> null: unknown */
     IB_FIELD_BOOL
 } ib_field_kind;
 
@@ -26,7 +27,7 @@ typedef struct ib_fields {
 } ib_fields;
 
 extern const ib_fields ib_fields_asked, ib_fields_resolved, ib_fields_model, ib_fields_step,
-    ib_fields_memory, ib_fields_run;
+    ib_fields_memory, ib_fields_probe, ib_fields_run;
 
 ib_status ib_fields_write(const ib_fields *f, const void *base, json_t *object,
                           ib_error *err) IB_MUST_CHECK;

@@ -59,7 +59,15 @@ typedef struct ib_model_record {
     size_t n_formats;
     /* read by one decode step (all sequences of it) at the prompt's end + half of the new tokens */
     uint64_t step_weights, step_scales, step_head, step_kv, step_total;
+    double prefill_flops; /* of the prompt, all sequences; 0 = unknown */
 } ib_model_record;
+
+typedef struct ib_probe_record { /* the machine's limits (backend/probe.h); 0 = unknown */
+    bool done;                   /* false: not asked for, or not to be had on this device */
+    double ping_before_ns, ping_after_ns, read_gbps, read_gbps_median, flops, flops_median;
+    uint64_t read_bytes, n_passes;
+    bool read_weights;
+} ib_probe_record;
 
 typedef struct ib_memory_record { /* bytes; peaks of the device's ledger, then of the process */
     uint64_t weights, weights_mapped, kv, scratch, io, peak_total;
@@ -71,6 +79,8 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     ib_resolved resolved;
     ib_model_record model;
     ib_memory_record memory;
+    ib_probe_record probe;
+    uint64_t depth_ns; /* the context before the prompt (asked.n_depth ids), run once; 0 = none */
     ib_phase_record load[IB_RECORD_MAX_PHASES];
     size_t n_load;
     json_t *generation;   /* owned object: eos ids and other settings in force; NULL = unknown */

@@ -131,6 +131,11 @@ static void corrected(ib_summary *s, const ib_cell *cell, const double (*rows)[N
     double step = cell->model.step_total ? (double)cell->model.step_total : NAN;
     s->bytes_per_token = step / n_seqs;
     s->read_gbps = s->tpot_ms > 0 ? step / (s->tpot_ms * 1e6) : NAN;
+    s->mbu = cell->probe.read_gbps > 0 ? s->read_gbps / cell->probe.read_gbps : NAN;
+    s->prefill_gflops = cell->model.prefill_flops > 0 && s->prefill_ms > 0
+                            ? cell->model.prefill_flops / (s->prefill_ms * 1e6)
+                            : NAN;
+    s->mfu = cell->probe.flops > 0 ? s->prefill_gflops * 1e9 / cell->probe.flops : NAN;
 }
 
 static bool same_ids(const ib_run_record *a, const ib_run_record *b) {

@@ -15,6 +15,7 @@ enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 8 };
 #define IB_GATE_SWITCHES_PER_100 1    /* involuntary, per 100 tokens */
 #define IB_GATE_CLOCK_NS 200          /* one reading of the clock */
 #define IB_GATE_CLOCK_OF_ITL 0.001    /* one reading against the median ITL */
+#define IB_PING_NEAR_NS 120           /* cores of one complex; measured: 40-75 against 195-240 */
 #define IB_GATE_SUSPENDED_NS 50000000 /* asleep during the window */
 
 typedef struct ib_interval { /* distribution-free 95 % for the median over runs */
@@ -39,8 +40,10 @@ typedef struct ib_summary {
     double decode_tok_s, prefill_tok_s, e2e_tok_s; /* per sequence times n_seqs */
     double load_ms;
     double bytes_per_token, read_gbps; /* step_total / n_seqs, and step_total / tpot */
-    bool ids_equal;                    /* across all complete runs, warm-up runs included */
-    const char *verdict;               /* "valid", "noisy", "invalid" */
+    double mbu; /* read_gbps over the best pass of the read probe; NaN without a probe */
+    double prefill_gflops, mfu; /* 1e9 operations a second, and over those of the probe */
+    bool ids_equal;             /* across all complete runs, warm-up runs included */
+    const char *verdict;        /* "valid", "noisy", "invalid" */
     char reasons[IB_SUMMARY_MAX_REASONS][96];
     size_t n_reasons;
 } ib_summary;

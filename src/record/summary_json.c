@@ -38,6 +38,9 @@ static ib_status definitions(json_t *o, ib_error *err) {
         {"e2e_tok_s", "n_seqs*n/((t[n]-t[0])/1e9)"},
         {"bytes_per_token", "model.step_bytes.total/n_seqs"},
         {"read_gbps", "model.step_bytes.total/(tpot_ms*1e6)"},
+        {"mbu", "read_gbps/probe.read_gbps"},
+        {"prefill_gflops", "model.prefill_flops/(prefill_ms*1e6)"},
+        {"mfu", "prefill_gflops*1e9/probe.flops (fp32 multiply-adds of the tier)"},
         {"interval_95", "order statistics of the runs, distribution-free, for the median"},
         {"reference", "first measured run, all n gaps, as the reference script computes"},
     };
@@ -135,8 +138,9 @@ ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
     IB_TRY(number(o, "load_ms", s.load_ms, err));
     IB_TRY(number(o, "bytes_per_token", s.bytes_per_token, err));
     IB_TRY(number(o, "read_gbps", s.read_gbps, err));
-    IB_TRY(number(o, "mbu", NAN, err)); /* needs a probe of the machine's bandwidth */
-    IB_TRY(number(o, "mfu", NAN, err)); /* needs a probe of its arithmetic */
+    IB_TRY(number(o, "mbu", s.mbu, err));
+    IB_TRY(number(o, "prefill_gflops", s.prefill_gflops, err));
+    IB_TRY(number(o, "mfu", s.mfu, err));
     IB_TRY(child(o, "memory", &memory, err));
     IB_TRY(ib_fields_write(&ib_fields_memory, &cell->memory, memory, err));
     IB_TRY(intervals(&s, o, err));

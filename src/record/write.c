@@ -96,6 +96,9 @@ static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
     IB_TRY(ib_fields_set(o, "generation", c->generation ? share(c->generation) : json_null(), err));
     IB_TRY(child(o, "memory", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_memory, &c->memory, part, err));
+    IB_TRY(child(o, "probe", json_object(), &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_probe, &c->probe, part, err));
+    IB_TRY(ib_fields_set(o, "depth_ns", json_integer((json_int_t)c->depth_ns), err));
     IB_TRY(child(o, "load_ns", json_object(), &part, err));
     IB_TRY(load_json(c, part, err));
     IB_TRY(ib_fields_set(

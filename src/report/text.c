@@ -115,6 +115,16 @@ static ib_status reference_lines(const ib_cell *c, const ib_summary *s, const ib
 
 /* --- the corrected summary --- */
 
+/* Marks what no file was read for. */
+static ib_status synthetic_line(const ib_cell *c, ib_buf *out, ib_error *err) {
+    if (!c->model.synthetic)
+        return IB_OK;
+    IB_TRY(add(out, "Weights      synthetic: true (random ", err));
+    IB_TRY(ib_report_name(
+        c->asked.quant && strcmp(c->asked.quant, "none") != 0 ? c->asked.quant : "bf16", out, err));
+    return ib_buf_addf(out, err, ", seed %" PRIu64 "); the text means nothing\n", c->asked.seed);
+}
+
 static ib_status load_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
     ib_number n;
     IB_TRY(ib_buf_addf(out, err, "Load         %s ms", ib_report_ms(s->load_ms, &n)));
@@ -130,6 +140,9 @@ static ib_status load_line(const ib_cell *c, const ib_summary *s, ib_buf *out, i
 static ib_status prompt_line(const ib_cell *c, const ib_run_record *r, ib_buf *out, ib_error *err) {
     ib_number a, b;
     IB_TRY(ib_buf_addf(out, err, "Prompt       %" PRIu64 " tokens", c->n_prompt_ids));
+    if (c->asked.n_depth)
+        IB_TRY(ib_buf_addf(out, err, " behind a context of %" PRIu64 " (run in %s ms)",
+                           c->asked.n_depth, ib_report_ms((double)c->depth_ns / 1e6, &a)));
     if (!c->prompt_text)
         return add(out, " (given as ids)\n", err);
     IB_TRY(ib_buf_addf(out, err, " (template %s ms, tokenizing %s ms",
@@ -182,6 +195,7 @@ static ib_status interval(ib_interval v, ib_buf *out, ib_error *err) {
 static ib_status time_lines(const ib_cell *c, const ib_run_record *r, const ib_summary *s,
                             ib_buf *out, ib_error *err) {
     ib_number a, b, d;
+    const uint64_t n = c->asked.n_depth + c->n_prompt_ids;
     IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms (prefill %s ms", ib_report_ms(s->ttft_ms, &a),
                        ib_report_ms(s->prefill_ms, &b)));
     if (c->prompt_text)
@@ -195,8 +209,8 @@ static ib_status time_lines(const ib_cell *c, const ib_run_record *r, const ib_s
     IB_TRY(percentile("p50", s->itl_p50_ms, s->itl_p50_supported, s, out, err));
     IB_TRY(percentile("p90", s->itl_p90_ms, s->itl_p90_supported, s, out, err));
     IB_TRY(percentile("p99", s->itl_p99_ms, s->itl_p99_supported, s, out, err));
-    return ib_buf_addf(out, err, "; at context %" PRIu64 " to %" PRIu64 "\n", c->n_prompt_ids + 1,
-                       c->n_prompt_ids + (r ? r->n_tokens - 1 : 0));
+    return ib_buf_addf(out, err, "; at context %" PRIu64 " to %" PRIu64 "\n", n + 1,
+                       n + (r ? r->n_tokens - 1 : 0));
 }
 
 static ib_status rate_lines(const ib_summary *s, ib_buf *out, ib_error *err) {
@@ -207,6 +221,31 @@ static ib_status rate_lines(const ib_summary *s, ib_buf *out, ib_error *err) {
     return ib_buf_addf(out, err, "Read         %s MB per decoded token, %s GB/s\n",
                        ib_report_number(s->bytes_per_token / 1e6, 2, &a),
                        ib_report_number(s->read_gbps, 2, &b));
+}
+
+/* Below it two cores share a cache, or sit close (docs/methods.md). */
+static const char *distance(double ping_ns) {
+    return !(ping_ns > 0) ? "-" : ping_ns < IB_PING_NEAR_NS ? "NEAR" : "FAR";
+}
+
+static ib_status roofline_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
+    const ib_probe_record *p = &c->probe;
+    ib_number a, b, d, e;
+    if (!p->done)
+        return IB_OK;
+    IB_TRY(ib_buf_addf(out, err, "Roofline     decode %s of %s GB/s read (MBU %s %%)",
+                       ib_report_number(s->read_gbps, 2, &a),
+                       ib_report_number(p->read_gbps > 0 ? p->read_gbps : NAN, 2, &b),
+                       ib_report_number(s->mbu * 100, 1, &d)));
+    IB_TRY(ib_buf_addf(out, err, ", prefill %s of %s GFLOP/s (MFU %s %%)",
+                       ib_report_number(s->prefill_gflops, 1, &a),
+                       ib_report_number(p->flops > 0 ? p->flops / 1e9 : NAN, 1, &b),
+                       ib_report_number(s->mfu * 100, 1, &d)));
+    if (!(p->ping_before_ns > 0) && !(p->ping_after_ns > 0))
+        return ib_buf_addc(out, '\n', err);
+    return ib_buf_addf(out, err, "; cores %s ns apart before (%s), %s ns after (%s)\n",
+                       ib_report_number(p->ping_before_ns, 0, &d), distance(p->ping_before_ns),
+                       ib_report_number(p->ping_after_ns, 0, &e), distance(p->ping_after_ns));
 }
 
 static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
@@ -260,10 +299,12 @@ static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf 
     IB_TRY(ib_summarise(&s, c, o->percentiles, o->n_percentiles, err));
     IB_TRY(reference_lines(c, &s, o, out, err));
     IB_TRY(ib_buf_addc(out, '\n', err));
+    IB_TRY(synthetic_line(c, out, err));
     IB_TRY(load_line(c, &s, out, err));
     IB_TRY(work_lines(c, r, &s, out, err));
     IB_TRY(time_lines(c, r, &s, out, err));
     IB_TRY(rate_lines(&s, out, err));
+    IB_TRY(roofline_line(c, &s, out, err));
     IB_TRY(memory_lines(c, out, err));
     return ran_lines(c, r, &s, out, err);
 }

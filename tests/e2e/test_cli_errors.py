@@ -31,7 +31,7 @@ class Usage(Case):
 
     def test_what_comes_later_is_refused_by_name(self):
         for args in (["compare", "a", "b"], ["download"], ["verify"], ["--device", "cpu,cuda"],
-                     ["--until-ci", "2"], ["--roofline"], ["--quant", "nf4"], ["-n", "1,2"]):
+                     ["--until-ci", "2"], ["--quant", "nf4"], ["-n", "1,2"]):
             with self.subTest(args):
                 self.expect_error(run(*args), 5, "UNSUPPORTED", b"comes with a later version")
 
@@ -137,6 +137,24 @@ class Paths(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(len(json.loads(out.read_text())["cells"]), 1)
         self.assertEqual([p.name for p in self.tmp.iterdir()], ["out.json"])
+
+    def test_an_empty_file_is_a_reserved_name(self):
+        out = self.tmp / "out.json"
+        out.touch()
+        self.assertEqual(run(*SHORT, "--output", out).returncode, 0)
+        self.assertEqual(len(json.loads(out.read_text())["cells"]), 1)
+        self.expect_error(run(*SHORT, "--output", out), 8, "OUTPUT", b"exists")
+
+    def test_logits_replace_logits_only(self):
+        args = ["logits", *SHORT[SHORT.index("--model-id"):SHORT.index("--model-id") + 2],
+                "--token-ids", "1,2,3", "--device", "cpu"]
+        out = self.tmp / "out.npy"
+        for _ in range(2):
+            done = run(*args, "--output", out)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(out.read_bytes()[:6], b"\x93NUMPY")
+        out.write_text("notes")
+        self.expect_error(run(*args, "--output", out), 8, "OUTPUT", b"exists")
 
     def test_read_only_folder(self):
         if os.geteuid() == 0:

@@ -53,6 +53,10 @@ struct ib_device {
     uint64_t marks[IB_CPU_MARKS];
 };
 
+/* probe.c; see backend/probe.h */
+ib_status ib_cpu_probe(ib_device *d, const struct ib_probe_ask *ask, struct ib_probe *out,
+                       ib_error *err);
+
 /* dispatch.c */
 void ib_cpu_detect(ib_cpu_features *out);
 /* Fills d->k and d->tier. tier NULL = best. */

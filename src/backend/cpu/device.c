@@ -215,4 +215,5 @@ const ib_backend ib_backend_cpu = {
     .linear_group = ib_cpu_linear_group,
     .gated_mlp = ib_cpu_gated_mlp,
     .add_norm = ib_cpu_add_norm,
+    .probe = ib_cpu_probe,
 };

@@ -86,6 +86,11 @@ typedef struct ib_cpu_kernels {
     float (*max)(const float *x, size_t n);                      /* -inf when n = 0 */
     /* x = exp((x - max) * scale); returns the sum */
     float (*exp_sum)(float *x, float max, float scale, size_t n);
+
+    /* probes: a read-only pass (returns a checksum, so that nothing is left out), and steps of
+     * independent multiply-adds in registers (returns the operations done) */
+    uint64_t (*read)(const uint8_t *p, size_t n);
+    double (*multiply_add)(size_t steps, float *result);
 } ib_cpu_kernels;
 
 void ib_cpu_fill_scalar(ib_cpu_kernels *k);

@@ -214,6 +214,29 @@ static float exp_sum(float *x, float max, float factor, size_t n) {
     return lanes_sum(lanes);
 }
 
+static uint64_t read_only(const uint8_t *p, size_t n) {
+    uint64_t sum[4] = {0}, word;
+    for (; n >= sizeof sum; n -= sizeof sum, p += sizeof sum)
+        for (size_t i = 0; i < 4; i++) {
+            memcpy(&word, p + 8 * i, 8);
+            sum[i] ^= word;
+        }
+    while (n > 0)
+        sum[0] ^= p[--n];
+    return sum[0] ^ sum[1] ^ sum[2] ^ sum[3];
+}
+
+static double multiply_add(size_t steps, float *result) {
+    float acc[LANES];
+    for (size_t i = 0; i < LANES; i++)
+        acc[i] = (float)i;
+    for (size_t s = 0; s < steps; s++)
+        for (size_t i = 0; i < LANES; i++)
+            acc[i] = acc[i] * 0.5f + 1.0f;
+    *result = lanes_sum(acc);
+    return 2.0 * LANES * (double)steps;
+}
+
 void ib_cpu_fill_scalar(ib_cpu_kernels *k) {
     memset(k, 0, sizeof *k);
     for (size_t t = 0; t < IB_TYPE_COUNT; t++)
@@ -241,4 +264,6 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k) {
     k->softcap = softcap;
     k->max = max_of;
     k->exp_sum = exp_sum;
+    k->read = read_only;
+    k->multiply_add = multiply_add;
 }
