@@ -2,9 +2,6 @@
  * From start to exit code: what surrounds every subcommand, and the table of subcommands. */
 #include "cli/cli.h"
 
-#include <stdlib.h>
-#include <strings.h>
-
 void ib_cli_start(ib_cli *cli, int argc, char **argv) {
     static char name[] = "inferbench";
     static char *no_arguments[] = {name, NULL};

@@ -105,6 +105,19 @@ static ib_status refuse(ib_error *err, const char *path, const char *why, const 
                    ib_quotez(path, shown), why, fix);
 }
 
+/* A NumPy file under a NumPy name: logits, which can be computed again, replace one another. */
+static bool is_array_file(const char *path) {
+    char magic[6] = "";
+    if (!ib_str_ends(ib_str_of(path), ".npy"))
+        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd >= 0 ? read(fd, magic, sizeof magic) : -1;
+    if (fd >= 0)
+        (void)close(fd);
+    return n == (ssize_t)sizeof magic && memcmp(magic, "\x93NUMPY", sizeof magic) == 0;
+}
+
+/* What exists is replaced only with --force; an empty file (a reserved name) counts as free. */
 static ib_status check_existing(const char *path, bool force, const char *const *inputs,
                                 ib_error *err) {
     struct stat link, other;
@@ -121,7 +134,7 @@ static ib_status check_existing(const char *path, bool force, const char *const 
         if (stat(inputs[i], &other) == 0 && other.st_dev == link.st_dev &&
             other.st_ino == link.st_ino)
             return refuse(err, path, "is an input", "name another file");
-    if (!force)
+    if (!force && link.st_size > 0 && !is_array_file(path))
         return refuse(err, path, "exists", "name another file, or give --force to replace it");
     return IB_OK;
 }
