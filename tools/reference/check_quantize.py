@@ -168,8 +168,22 @@ def check_load(tally, folder, ids, double, whole):
     note = "" if whole else " (rows are no multiple of the block size: bitsandbytes may scale them wrongly on a CPU)"
     print(f"logits of bitsandbytes in true fp32: {away:.1e} from the flat rule{note}")
     tally.expect(away < 1e-4 or not whole, "bitsandbytes gives other logits than the flat rule")
-    if os.path.exists(os.path.join(folder, "tokenizer.json")):
-        print(f"tokenizer: {len(AutoTokenizer.from_pretrained(folder))} entries")
+
+
+def check_tokenizer(tally, src, dst):
+    """The tokenizer of SRC came along: same ids, same chat template."""
+    if os.path.isdir(src):
+        if not os.path.exists(os.path.join(src, "tokenizer.json")):
+            return
+        old = AutoTokenizer.from_pretrained(src)
+    else:
+        old = AutoTokenizer.from_pretrained(os.path.dirname(os.path.abspath(src)), gguf_file=os.path.basename(src))
+    new = AutoTokenizer.from_pretrained(dst)
+    text = "Tell me, O muse,\n of 12 that ingenious  hero's \u00fc\u4e2d\U0001f600"
+    tally.expect(old.encode(text, add_special_tokens=False) == new.encode(text, add_special_tokens=False),
+                 "the tokenizers give different ids")
+    tally.expect(old.chat_template == new.chat_template, "the chat template differs")
+    print(f"tokenizer: {len(new)} entries, chat template {'there' if new.chat_template else 'absent'}")
 
 
 def main():
@@ -199,6 +213,7 @@ def main():
     whole = all(source[k].shape[1] % args.blocksize == 0 for k in quantized & linear)
     try:
         check_load(tally, args.dst, [int(x) for x in args.ids.split(",")], args.double_quant, whole)
+        check_tokenizer(tally, args.src, args.dst)
     except Exception as e:
         tally.expect(False, f"loading with transformers: {type(e).__name__}: {e}")
     print("all equal" if not tally.failures else f"{len(tally.failures)} failures")
