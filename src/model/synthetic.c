@@ -351,6 +351,8 @@ static ib_status nibbles(walk *w, const char *weight, uint64_t rows, uint64_t co
                        "smaller shape",
                        w->s->label, weight);
     IB_TRY(random_tensor(w, weight, IB_TYPE_U8, ib_ceil_div(n, 2), 1, 1, false, err));
+    if (w->ckpt && w->s->format->linear == IB_TYPE_NF4)
+        w->fills[w->n_fills - 1].type = IB_TYPE_NF4;
     IB_TRY(nibble_scales(w, weight, ib_ceil_div(n, BLOCKSIZE), scale, err));
     IB_TRY(table(w, join(name, weight, ".quant_map"), codes, 16, err));
     return state(w, weight, rows, cols, scale, err);

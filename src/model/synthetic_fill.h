@@ -8,9 +8,9 @@
 typedef struct ib_fill { /* one tensor to fill */
     unsigned char *at;   /* borrowed [n_bytes] */
     uint64_t n_bytes;    /* whole blocks of type */
-    ib_type type;        /* how the bytes are read: a float or GGUF type; U8, I8: any code */
+    ib_type type;        /* how the bytes are read: a float or GGUF type; U8, I8, NF4: codes */
     bool scales;         /* F32: values from 3/4 to 5/4 of deviation, not random numbers */
-    double deviation;    /* of the numbers; not used for U8 and I8 */
+    double deviation;    /* of the numbers; not used for codes */
 } ib_fill;
 
 /* Deviation of a random code of the table or type, in units of its scale. */

@@ -2,6 +2,8 @@
 # The linker sends every allocation of these programs through counters of their own.
 ib_unit_test(test_streamer SOURCES unit/test_streamer.c DEPS ib_bench ib_base)
 ib_unit_test(test_bench SOURCES unit/test_bench.c DEPS ib_bench ib_engine ib_record ib_base)
+ib_unit_test(test_synthetic SOURCES unit/test_synthetic.c DEPS ib_bench ib_engine ib_record ib_base m)
+ib_unit_test(test_limits SOURCES unit/test_limits.c DEPS ib_bench ib_engine ib_record ib_base m)
 foreach(program test_streamer test_bench)
   target_link_options(${program} PRIVATE -Wl,--wrap=malloc -Wl,--wrap=calloc -Wl,--wrap=realloc)
 endforeach()
