@@ -7,7 +7,7 @@ PRESET ?= release
 all: ## build the program (build/inferbench)
 	@tools/packages.sh build
 	@cmake --preset $(PRESET) >/dev/null
-	@cmake --build --preset $(PRESET)
+	@cmake --build --preset $(PRESET) --target inferbench inferbench_shared inferbench_man
 demo: ## the main job on a real model: benchmark SmolLM2-135M, quantize it to nf4, benchmark that
 	@tools/packages.sh build demo
 	@tools/demo.sh

@@ -10,7 +10,7 @@ if(NOT CMAKE_BUILD_TYPE)
 endif()
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
 
-option(IB_TESTS "build the tests" ON)
+set(IB_TESTS auto CACHE STRING "tests: auto (where cmocka is found), on or off")
 option(IB_WERROR "treat warnings as errors" OFF)
 option(IB_SCALAR_ONLY "build the CPU backend without SIMD tiers" OFF)
 set(IB_CUDA auto CACHE STRING "CUDA backend: auto, on or off")

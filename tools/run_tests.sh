@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 preset="${1:-release}"
 build="build"
 [ "$preset" = release ] || build="build-${preset%-ubsan}"
-cmake --preset "$preset" >/dev/null || exit 1
+cmake --preset "$preset" -DIB_TESTS=on >/dev/null || exit 1
 cmake --build --preset "$preset" || exit 1
 log="$build/Testing/tests.log"
 mkdir -p "$build/Testing"

@@ -34,7 +34,10 @@ ib_status ib_context(ib_error *err, ib_status status, const char *fmt, ...) {
     va_end(args);
     if (n < 0 || (size_t)n >= sizeof err->text / 2)
         n = (int)(sizeof err->text / 2);
-    (void)snprintf(err->text + n, sizeof err->text - (size_t)n, ": %s", old);
+    size_t at = (size_t)n, room = sizeof err->text - at - 3, len = strlen(old);
+    memcpy(err->text + at, ": ", 2);
+    memcpy(err->text + at + 2, old, len < room ? len : room);
+    err->text[at + 2 + (len < room ? len : room)] = '\0';
     scrub(err->text);
     err->status = status;
     return status;
