@@ -37,9 +37,9 @@ struct ib_checkpoint {
     size_t n_files, cap_files;
     ib_stored_tensor *tensors; /* owned [n_tensors] */
     size_t n_tensors, cap_tensors;
-    ib_map by_name;     /* name -> index */
-    uint32_t *sorted;   /* owned; indexes in order of the names, made when first needed */
-    ib_gguf_meta *gguf; /* in the arena; NULL for safetensors */
+    ib_map by_name;       /* name -> index */
+    uint32_t *sorted;     /* owned; indexes in order of the names, made when first needed */
+    ib_gguf_meta *gguf;   /* in the arena; NULL for safetensors */
     uint64_t memory_used; /* of files[0], when that is anonymous memory */
 };
 

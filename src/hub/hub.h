@@ -22,8 +22,9 @@ typedef struct ib_hub_result {
     char *revision; /* owned 40-hex commit; NULL for a local path */
 } ib_hub_result;
 
-/* revision NULL means "main"; cache_dir NULL means the environment's. IB_E_USAGE for a malformed id,
- * IB_E_INPUT when it is not in the cache (the message says what is missing and where it looked). */
+/* revision NULL means "main"; cache_dir NULL means the environment's. IB_E_USAGE for a malformed
+ * id, IB_E_INPUT when it is not in the cache (the message says what is missing and where it
+ * looked). */
 ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revision,
                          const char *cache_dir, const ib_hub_env *env, const ib_log *log,
                          ib_error *err) IB_MUST_CHECK;

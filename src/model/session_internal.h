@@ -13,9 +13,9 @@ struct ib_session {
     ib_device *device;
     const ib_backend *backend;
     ib_session_options options;
-    size_t chunk_tokens; /* positions of each sequence that one prefill step takes at most */
+    size_t chunk_tokens;   /* positions of each sequence that one prefill step takes at most */
     size_t n_past, n_kept; /* positions run; those that a reset leaves */
-    bool fed; /* the ids of the next decode are known */
+    bool fed;              /* the ids of the next decode are known */
     bool has_logits;
     size_t n_prefilled; /* positions of the last prefill (all_logits) */
 
