@@ -53,6 +53,7 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                           .dtype = fixture_text("auto"),
                           .compute = fixture_text("auto"),
                           .max_new_tokens = 256,
+                          .n_depth = 77,
                           .n_batch = 1,
                           .n_repetitions = 1,
                           .seed = UINT64_MAX,
@@ -83,7 +84,18 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                                  .step_scales = 100000,
                                  .step_head = 30081024,
                                  .step_kv = 21000000,
-                                 .step_total = 164181024};
+                                 .step_total = 164181024,
+                                 .prefill_flops = 1.625e9};
+    c->probe = (ib_probe_record){.done = true,
+                                 .ping_before_ns = 52.25,
+                                 .ping_after_ns = 210.5,
+                                 .read_gbps = 47.5,
+                                 .read_gbps_median = 46.75,
+                                 .flops = 487e9,
+                                 .flops_median = 480e9,
+                                 .read_bytes = 268435456,
+                                 .n_passes = 15};
+    c->depth_ns = 345678901;
     c->memory = (ib_memory_record){.weights = 144800000,
                                    .weights_mapped = 144700000,
                                    .kv = 52428800,

@@ -97,7 +97,13 @@ static void test_keys(void **unused) {
     for (size_t i = 0; i < sizeof in_summary / sizeof *in_summary; i++)
         assert_non_null(json_object_get(summary, in_summary[i]));
     assert_true(json_is_true(json_object_get(run, "first_run")));
-    assert_true(json_is_null(json_object_get(summary, "mbu")));
+    const double mbu = json_real_value(json_object_get(summary, "mbu"));
+    const double gbps = json_real_value(json_object_get(summary, "read_gbps"));
+    assert_true(gbps > 1 && fabs(mbu * 47.5 - gbps) < 1e-9);
+    const double mfu = json_real_value(json_object_get(summary, "mfu"));
+    const double ms = json_real_value(json_object_get(summary, "prefill_ms"));
+    assert_true(ms > 1 && fabs(mfu * 487e9 - 1.625e9 / ms * 1e3) < 1);
+    assert_true(json_is_true(json_object_get(json_object_get(cell, "probe"), "done")));
     assert_int_equal(json_array_size(json_object_get(run, "stamps_ns")), 257);
     assert_true(json_is_integer(json_array_get(json_object_get(run, "stamps_ns"), 0)));
     assert_true(json_equal(json_object_get(json, "asked"), json_object_get(cell, "asked")));
