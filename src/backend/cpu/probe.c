@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 
 enum {
-    LEAST_BYTES = 256 << 20, /* several times the caches of any core complex */
+    LEAST_BYTES = 64 << 20,  /* more than a core complex caches, little beside a model */
     MOST_BYTES = 1 << 30,    /* of one pass */
     MOST_PASSES = 15,
     LEAST_PASSES = 3,
