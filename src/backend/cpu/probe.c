@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 
 enum {
-    LEAST_BYTES = 64 << 20,  /* more than a core complex caches, little beside a model */
-    MOST_BYTES = 1 << 30,    /* of one pass */
+    LEAST_BYTES = 64 << 20, /* more than a core complex caches, little beside a model */
+    MOST_BYTES = 1 << 30,   /* of one pass */
     MOST_PASSES = 15,
     LEAST_PASSES = 3,
     READ_NS = 150 * 1000 * 1000,
