@@ -14,6 +14,7 @@ static const char definitions[][2][128] = {
     {"TPOT", "(last token - first token) / (tokens - 1); the first token is left out"},
     {"decode tok/s", "1 / TPOT, times the batch"},
     {"prefill tok/s", "prompt tokens / duration of the prefill"},
+    {"MBU, MFU", "read rate of decode, arithmetic of prefill / what the machine was seen to do"},
 };
 enum { N_DEFINITIONS = sizeof definitions / sizeof definitions[0] };
 
@@ -24,6 +25,8 @@ static const struct {
     {"inferbench -m FOLDER -p 512 -n 128 -r 5 --warmup 1 -o result.json", "five measured runs"},
     {"inferbench report result.json", "the saved record as text"},
     {"inferbench quantize FOLDER NEW --quant nf4-dq", "a bitsandbytes 4-bit folder"},
+    {"inferbench -m synthetic:llama-3.1-8b --quant nf4-dq -p 512 -n 64",
+     "measure the machine without a model file"},
 };
 enum { N_EXAMPLES = sizeof examples / sizeof examples[0] };
 
