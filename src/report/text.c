@@ -228,6 +228,10 @@ static const char *distance(double ping_ns) {
     return !(ping_ns > 0) ? "-" : ping_ns < IB_PING_NEAR_NS ? "NEAR" : "FAR";
 }
 
+static double known(double v) { /* 0 in a record: unknown */
+    return v > 0 ? v : NAN;
+}
+
 static ib_status roofline_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
     const ib_probe_record *p = &c->probe;
     ib_number a, b, d, e;
@@ -235,17 +239,18 @@ static ib_status roofline_line(const ib_cell *c, const ib_summary *s, ib_buf *ou
         return IB_OK;
     IB_TRY(ib_buf_addf(out, err, "Roofline     decode %s of %s GB/s read (MBU %s %%)",
                        ib_report_number(s->read_gbps, 2, &a),
-                       ib_report_number(p->read_gbps > 0 ? p->read_gbps : NAN, 2, &b),
+                       ib_report_number(known(p->read_gbps), 2, &b),
                        ib_report_number(s->mbu * 100, 1, &d)));
     IB_TRY(ib_buf_addf(out, err, ", prefill %s of %s GFLOP/s (MFU %s %%)",
                        ib_report_number(s->prefill_gflops, 1, &a),
-                       ib_report_number(p->flops > 0 ? p->flops / 1e9 : NAN, 1, &b),
+                       ib_report_number(known(p->flops) / 1e9, 1, &b),
                        ib_report_number(s->mfu * 100, 1, &d)));
     if (!(p->ping_before_ns > 0) && !(p->ping_after_ns > 0))
         return ib_buf_addc(out, '\n', err);
-    return ib_buf_addf(out, err, "; cores %s ns apart before (%s), %s ns after (%s)\n",
-                       ib_report_number(p->ping_before_ns, 0, &d), distance(p->ping_before_ns),
-                       ib_report_number(p->ping_after_ns, 0, &e), distance(p->ping_after_ns));
+    return ib_buf_addf(
+        out, err, "; cores %s ns apart before (%s), %s ns after (%s)\n",
+        ib_report_number(known(p->ping_before_ns), 0, &d), distance(p->ping_before_ns),
+        ib_report_number(known(p->ping_after_ns), 0, &e), distance(p->ping_after_ns));
 }
 
 static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
