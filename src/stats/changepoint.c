@@ -2,7 +2,6 @@
  * See changepoint.h. */
 #include "stats/changepoint.h"
 
-#include "stats/dependence.h"
 #include "stats/order.h"
 #include "stats/spread.h"
 #include "stats/trend.h"
@@ -11,56 +10,85 @@
 #include <string.h>
 
 /* All constants were set by simulation (tests/unit/test_stats_acceptance.c, A9). */
-#define PENALTY_LN_N 3.0 /* per change, in variances: this many ln n ... */
+#define PENALTY_LN_N 2.5 /* per change, in variances: this many ln n ... */
 #define PENALTY_BASE 6.0 /* ... and this, for short series */
 #define CLIP 4.0         /* values are kept within so many scatters of the last half */
 #define EQUIVALENT 0.005 /* of the level */
 #define FLOOR 0.0005     /* of the level: smallest noise assumed */
+#define CAP 16.0         /* a value costs at most so many variances */
 #define LEADING 4.0      /* noises that a first value may be off before it is warm-up */
+#define MIN_RHO 0.3      /* less than this may be chance */
 #define MAX_RHO 0.6      /* more dependence than this is taken for change */
-enum { BURST = 4 };      /* interior segments up to this long are outliers, not levels */
+#define HIDDEN_RHO 0.1
+#define FEW 3.0 /* of n: widening of a noise that few differences gave */
+enum {
+    BURST = 4, /* interior segments up to this long are outliers, not levels */
+    DEPENDENT_MIN = 50
+};
 
 typedef struct series {
     double *y; /* [n] working copy */
     size_t n;
     double level, scatter; /* of the last half: median, MAD x 1.4826 */
-    double noise;          /* sd of one value from differences */
-    double inflation;      /* of the variance of a mean by dependence */
+    double noise;          /* standard deviation of one value, from differences */
+    double raw;            /* the same as if neighbours were independent */
+    double penalty;        /* per change, in variances */
 } series;
 
-/* sd from |y[i+1] - y[i]|: levels and slow slopes hardly enter. */
-static double difference_noise(const double *y, size_t n, double *work) {
-    for (size_t i = 0; i + 1 < n; i++)
-        work[i] = fabs(y[i + 1] - y[i]);
-    return ib_stats_median_of(work, n - 1) * IB_STATS_MAD_SCALE / sqrt(2);
+/* sd of one value from |y[i+1] - y[i]|: levels and slow slopes hardly enter. */
+static double difference_noise(const series *s, double *work) {
+    for (size_t i = 0; i + 1 < s->n; i++)
+        work[i] = fabs(s->y[i + 1] - s->y[i]);
+    return ib_stats_median_of(work, s->n - 1) * IB_STATS_MAD_SCALE / sqrt(2);
+}
+
+/* Dependence of neighbours, from the lag-1 correlation r of the differences, which in an AR(1)
+ * series is -(1 - rho) / 2: wandering levels do not look dependent so. Differences
+ * beyond three deviations are jumps and are left out. */
+static double dependence(const series *s, double noise) {
+    double limit = 3 * sqrt(2) * noise, before = 0, near = 0, all = 0;
+    if (s->n < DEPENDENT_MIN || !(noise > 0))
+        return 0;
+    for (size_t i = 0; i + 1 < s->n; i++) {
+        double d = s->y[i + 1] - s->y[i];
+        d = fabs(d) > limit ? 0 : d;
+        near += d * before;
+        all += d * d;
+        before = d;
+    }
+    return all > 0 ? 1 + 2 * near / all : 0;
+}
+
+/* Sets noise and penalty for neighbours that depend on each other by rho. */
+static void allow_for(series *s, double rho) {
+    /* The median of few differences may be far too small. */
+    s->noise = s->raw / sqrt(1 - rho) * (1 + FEW / (double)s->n);
+    s->noise = fmax(s->noise, FLOOR * fabs(s->level));
+    s->scatter = fmax(s->scatter, s->noise);
+    s->penalty = (PENALTY_BASE + PENALTY_LN_N * log((double)s->n)) * (1 + rho) / (1 - rho);
 }
 
 static void measure(series *s, double *work) {
     size_t half = s->n / 2;
-    const double *last = s->y + half;
-    memcpy(work, last, (s->n - half) * sizeof *work);
+    memcpy(work, s->y + half, (s->n - half) * sizeof *work);
     s->level = ib_stats_median_of(work, s->n - half);
-    s->scatter = ib_stats_mad(last, s->n - half, work);
-    s->noise = fmax(difference_noise(s->y, s->n, work), FLOOR * fabs(s->level));
-    s->scatter = fmax(s->scatter, s->noise);
-    s->inflation = 1;
-    if (s->n < 50)
-        return;
-    for (size_t i = 0; i < s->n - half; i++) /* clipped: spikes hide dependence */
-        work[i] = fmax(s->level - CLIP * s->scatter, fmin(s->level + CLIP * s->scatter, last[i]));
-    double rho = ib_stats_lag1(work, s->n - half);
-    rho = isnan(rho) || rho < 0.1 ? 0 : fmin(rho, MAX_RHO);
-    s->inflation = (1 + rho) / (1 - rho);
-    s->noise /= sqrt(1 - rho); /* differences of dependent values are too small */
+    s->raw = difference_noise(s, work);
+    s->scatter = ib_stats_mad(s->y + half, s->n - half, work);
+    allow_for(s, 0);
 }
 
-/* Least squares levels with a penalty per change. start[t] = where the segment that ends before t
- * begins; prune as PELT does. Scratch: 4 (n + 1) doubles. */
+static double median_between(const series *s, size_t from, size_t to, double *work) {
+    memcpy(work, s->y + from, (to - from) * sizeof *work);
+    return ib_stats_median_of(work, to - from);
+}
+
+/* Least squares levels with a penalty per change. start[t] = where the segment that ends before
+ * t begins; prune as PELT does. Scratch: 4 (n + 1) doubles. */
 static void segment(const series *s, double *start, double *work) {
     size_t n = s->n, kept = 1;
     double *sum = work, *sum2 = work + n + 1, *best = work + 2 * (n + 1),
            *open = work + 3 * (n + 1);
-    double penalty = (PENALTY_BASE + PENALTY_LN_N * log((double)n)) * s->inflation;
+    double penalty = s->penalty;
     sum[0] = sum2[0] = 0;
     for (size_t i = 0; i < n; i++) {
         double z = (s->y[i] - s->level) / s->noise, c = CLIP * s->scatter / s->noise;
@@ -94,9 +122,21 @@ static void segment(const series *s, double *start, double *work) {
     }
 }
 
-static double median_between(const series *s, size_t from, size_t to, double *work) {
-    memcpy(work, s->y + from, (to - from) * sizeof *work);
-    return ib_stats_median_of(work, to - from);
+/* Lag-1 correlation around the levels of a first segmentation, values clipped as there. Too many
+ * levels hide some of it, hence the fixed addition. */
+static double residual_dependence(const series *s, const double *start, double *work) {
+    double near = 0, all = 0, limit = 3 * s->noise;
+    for (size_t to = s->n; to > 0; to = (size_t)start[to]) {
+        size_t from = (size_t)start[to];
+        double level = median_between(s, from, to, work), before = 0;
+        for (size_t i = from; i < to; i++) {
+            double d = fmax(-limit, fmin(limit, s->y[i] - level));
+            near += d * before;
+            all += d * d;
+            before = d;
+        }
+    }
+    return all > 0 ? near / all + HIDDEN_RHO : 0;
 }
 
 /* Walks the segments from the end; returns the first value of the steady part. */
@@ -122,7 +162,57 @@ static size_t steady_from(const series *s, const double *start, size_t *segments
     return from;
 }
 
-/* Copies y, without the trend of its last half where asked, reduced to bin medians where long. */
+/* What the first `window` values cost: squared distances in variances, capped so that a spike
+ * cannot decide, from the segments' medians. */
+static double levels_cost(const series *s, const double *start, size_t window, double *work) {
+    double cost = 0;
+    for (size_t to = s->n; to > 0; to = (size_t)start[to]) {
+        size_t from = (size_t)start[to];
+        if (from >= window)
+            continue;
+        double level = median_between(s, from, to, work);
+        for (size_t i = from; i < to && i < window; i++)
+            cost += fmin(pow((s->y[i] - level) / s->noise, 2), CAP);
+        cost += to < window ? s->penalty : 0;
+    }
+    return cost;
+}
+
+/* The same for level + a exp(-i / tau), a by least squares; *a is set. */
+static double ramp_cost(const series *s, double level, double tau, size_t window, double *a) {
+    double xy = 0, xx = 0, cost = 0;
+    for (size_t i = 0; i < window; i++) {
+        double x = exp(-(double)i / tau);
+        xy += x * (s->y[i] - level);
+        xx += x * x;
+    }
+    *a = xy / xx;
+    for (size_t i = 0; i < window; i++)
+        cost += fmin(pow((s->y[i] - level - *a * exp(-(double)i / tau)) / s->noise, 2), CAP);
+    return cost;
+}
+
+/* A start that decays has no edge for segments to find: where one exponential explains it at
+ * less cost than levels do, the boundary is where it sinks below the noise. */
+static size_t after_ramp(const series *s, const double *start, size_t from, double *work) {
+    size_t window = 2 * from + 8 < s->n ? 2 * from + 8 : s->n;
+    double level = median_between(s, from, s->n, work), best = INFINITY, a = 0, tau = 0;
+    for (double t = 0.5; t < (double)window; t *= 1.02) {
+        double height, cost = ramp_cost(s, level, t, window, &height);
+        if (cost < best) {
+            best = cost;
+            a = height;
+            tau = t;
+        }
+    }
+    if (best + 2 * s->penalty >= levels_cost(s, start, window, work))
+        return from;
+    double end = ceil(tau * log(fabs(a) / s->noise));
+    return end > 0 && end < (double)s->n ? (size_t)end : from;
+}
+
+/* Copies y, without the trend of its last half where asked, reduced to bin medians where long.
+ */
 static size_t prepare(series *s, const double *y, size_t n, bool trend, double *work) {
     size_t width = (n - 1) / IB_STATS_STEADY_POINTS + 1, half = n / 2;
     double slope = 0;
@@ -148,7 +238,14 @@ ib_stats_steady ib_stats_find_steady(const double *y, size_t n, bool trend, doub
     size_t width = prepare(&s, y, n, trend, rest);
     measure(&s, rest);
     segment(&s, start, rest);
+    double rho = fmin(dependence(&s, s.raw), residual_dependence(&s, start, rest));
+    if (rho > MIN_RHO) {
+        allow_for(&s, fmin(rho, MAX_RHO));
+        segment(&s, start, rest);
+    }
     size_t from = steady_from(&s, start, &r.segments, rest);
+    if (from > 1 && from <= s.n / 2)
+        from = after_ramp(&s, start, from, rest);
     bool steady = from <= s.n / 2;
     r.state = steady ? IB_STATS_STEADY : IB_STATS_NEVER_STEADY;
     r.from = steady ? from * width : n;

@@ -34,8 +34,8 @@ typedef struct ib_stats_steady {
     size_t segments; /* levels that the segmentation found */
 } ib_stats_steady;
 
-/* Doubles of scratch for n values (slopes of the last half included when `trend`). */
-#define IB_STATS_STEADY_WORK(n) (6 * (n) + 1100000)
+/* Doubles of scratch for n values (slopes of the last half included). */
+#define IB_STATS_STEADY_WORK(n) (6 * (n) + 2000016)
 
 /* y[n] in order. `trend`: a lasting slope is the law, not a change (latency grows with context):
  * the Theil-Sen line of the last half is taken off first when n >= IB_STATS_STEADY_TREND_MIN.

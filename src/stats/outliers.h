@@ -20,7 +20,7 @@ typedef struct ib_stats_fences {
 } ib_stats_fences;
 
 /* Tukey's inner (1.5 IQR) and outer (3 IQR) fences, quartiles by NumPy's "linear" (Tukey 1977). A
- * value on a fence is usual. NaN for n == 0.   work [n] */
+ * value on a fence gets the milder label. NaN for n == 0.   work [n] */
 ib_stats_fences ib_stats_tukey_fences(const double *x, size_t n, double *work);
 ib_stats_label ib_stats_tukey_label(const ib_stats_fences *f, double x);
 /* "usual", "mild low", "mild high", "severe low", "severe high". */
