@@ -14,6 +14,9 @@ def main():
     for raw in text.splitlines():
         m = re.match(r"^(\d+): (.*)$", raw)
         if not m:
+            lost = re.match(r"^\s+\d+ - (\S+) \((.*)\)", raw)
+            if lost:
+                programs[lost.group(1)] = lost.group(2)
             start = re.match(r"^\s+Start\s+(\d+): (\S+)", raw)
             if start:
                 names[start.group(1)] = start.group(2)

@@ -75,7 +75,7 @@ static void note_mark(ib_tok_model *m, ib_str left, ib_str right, const uint32_t
 
 size_t ib_tok_bpe_cut(const ib_tok_bpe *b, ib_str piece, size_t from) {
     while (b->cuts && from + 1 < piece.len) {
-        const char *p = memchr(piece.ptr + from + 1, MARK[0], piece.len - from - 1);
+        const char *p = memchr(piece.ptr + from + 1, (unsigned char)MARK[0], piece.len - from - 1);
         if (!p)
             break;
         from = (size_t)(p - piece.ptr);

@@ -115,19 +115,23 @@ void ib_tok_vocab_ids(const ib_tok_vocab *v, const ib_str *tokens, size_t n, uin
     uint64_t hash[IB_TOK_LOOKUPS];
     uint32_t entry[IB_TOK_LOOKUPS], len[IB_TOK_LOOKUPS];
     const char *ptr[IB_TOK_LOOKUPS];
+    for (size_t i = 0; i < n && v->n == 0; i++)
+        ids[i] = IB_TOK_NONE;
+    if (v->n == 0)
+        return;
     for (size_t i = 0; i < n; i++)
         hash[i] = ib_hash(tokens[i].ptr, tokens[i].len);
     for (size_t i = 0; i < n; i++) {
         const ib_tok_vocab_slot *s = &v->slots[hash[i] & (v->n_slots - 1)];
         entry[i] = s->tag == (uint32_t)(hash[i] >> 32) && s->entry < v->n ? s->entry : 0;
     }
-    for (size_t i = 0; v->n && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         ptr[i] = v->by_id[entry[i]].ptr;
         len[i] = v->by_id[entry[i]].len;
         ids[i] = v->by_id[entry[i]].id;
     }
     for (size_t i = 0; i < n; i++)
-        if (!v->n || len[i] != tokens[i].len || memcmp(ptr[i], tokens[i].ptr, len[i]) != 0)
+        if (len[i] != tokens[i].len || memcmp(ptr[i], tokens[i].ptr, len[i]) != 0)
             ids[i] = ib_tok_vocab_id(v, tokens[i]); /* not in its first place */
 }
 
