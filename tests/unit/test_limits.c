@@ -141,7 +141,7 @@ static void test_roofline(void **unused) {
     assert_true(r->done && !r->read_weights);
     assert_true(r->read_gbps >= r->read_gbps_median && r->read_gbps_median > 0.05);
     assert_true(r->flops >= r->flops_median && r->flops_median > 1e7);
-    assert_true(r->read_bytes >= 256u << 20 && r->n_passes >= 3);
+    assert_true(r->read_bytes >= 64u << 20 && r->n_passes >= 3);
     assert_int_equal(ib_summarise(&s, &cell, NULL, 0, NULL), IB_OK);
     assert_true(fabs(s.mbu * r->read_gbps - s.read_gbps) <= 1e-9 * s.read_gbps);
     assert_true(fabs(s.mfu * r->flops - s.prefill_gflops * 1e9) <= 1e-3 * s.prefill_gflops);

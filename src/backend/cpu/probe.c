@@ -8,12 +8,13 @@
 #include "base/clock.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <sys/mman.h>
 
 enum {
-    LEAST_BYTES = 64 << 20, /* more than a core complex caches, little beside a model */
-    MOST_BYTES = 1 << 30,   /* of one pass */
+    LEAST_BYTES = 64 << 20, /* little beside a model; more where caches are large */
+    LARGEST_CACHE = 1 << 30,
+    MOST_BYTES = 1 << 30, /* of one pass */
     MOST_PASSES = 15,
     LEAST_PASSES = 3,
     READ_NS = 150 * 1000 * 1000,
@@ -43,6 +44,26 @@ typedef struct read_job {
     uint64_t bytes; /* of all spans that are read */
     atomic_uint_fast64_t sum;
 } read_job;
+
+/* Bytes of which a cache holds no more than half: twice the largest one of the first processor, as
+ * the kernel tells it. */
+static uint64_t least_bytes(void) {
+    uint64_t least = LEAST_BYTES;
+    for (int i = 0; i < 8; i++) {
+        char path[80], unit = 0;
+        unsigned long long n = 0;
+        (void)snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        FILE *f = fopen(path, "re");
+        if (!f)
+            break;
+        if (fscanf(f, "%llu%c", &n, &unit) == 2 && (unit == 'K' || unit == 'M') && n < 1 << 20)
+            n <<= unit == 'K' ? 10 : 20;
+        (void)fclose(f);
+        if (n <= LARGEST_CACHE && 2 * n > least)
+            least = 2 * n;
+    }
+    return least;
+}
 
 /* This thread's part of the spans laid end to end. */
 static void read_share(void *ctx, int thread, int n_threads) {
@@ -87,33 +108,34 @@ static void touch_share(void *ctx, int thread, int n_threads) {
 }
 
 /* Too little memory for the buffer is no error: the figure stays unknown. */
-static void read_buffer(ib_device *d, ib_probe *out) {
-    void *p = mmap(NULL, LEAST_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static void read_buffer(ib_device *d, uint64_t bytes, ib_probe *out) {
+    void *p = mmap(NULL, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (p == MAP_FAILED) {
         ib_log_info(d->config.log, "no memory to measure the read bandwidth with");
         return;
     }
 #ifdef MADV_HUGEPAGE
-    (void)madvise(p, LEAST_BYTES, MADV_HUGEPAGE);
+    (void)madvise(p, (size_t)bytes, MADV_HUGEPAGE);
 #endif
-    ib_span span = {p, LEAST_BYTES};
-    read_job j = {.d = d, .spans = &span, .n_spans = 1, .bytes = LEAST_BYTES};
+    ib_span span = {p, bytes};
+    read_job j = {.d = d, .spans = &span, .n_spans = 1, .bytes = bytes};
     ib_pool_run(d->pool, touch_share, &span);
     read_passes(d, &j, out);
-    (void)munmap(p, LEAST_BYTES);
+    (void)munmap(p, (size_t)bytes);
 }
 
 static void probe_read(ib_device *d, const ib_probe_ask *ask, ib_probe *out) {
     read_job j = {.d = d, .spans = ask->spans, .n_spans = ask->n_spans};
     for (size_t i = 0; i < ask->n_spans; i++)
         j.bytes += ask->spans[i].n_bytes;
-    if (j.bytes > MOST_BYTES)
-        j.bytes = MOST_BYTES;
-    out->read_weights = j.bytes >= LEAST_BYTES;
+    const uint64_t least = least_bytes(), most = least > MOST_BYTES ? least : MOST_BYTES;
+    out->read_weights = j.bytes >= least;
+    if (j.bytes > most)
+        j.bytes = most;
     if (out->read_weights)
         read_passes(d, &j, out);
     else
-        read_buffer(d, out);
+        read_buffer(d, least, out);
 }
 
 /* --- arithmetic ------------------------------------------------------------------------------- */
