@@ -5,9 +5,11 @@
  *
  * Method: noise from first differences; values clipped near the level of the last half, so that
  * lone spikes stay spikes; penalised least squares segmentation into constant levels (Killick,
- * Fearnhead & Eckley 2012, PELT); as in Barrett et al. 2017, the steady part is the last segment
- * together with all before it whose level is equivalent. It must hold at least half of the values.
- */
+ * Fearnhead & Eckley 2012, PELT), done again with a larger noise and penalty where neighbours
+ * depend on each other; as in Barrett et al. 2017, the steady part is the last segment together
+ * with all before it whose level is equivalent. A start that one decaying exponential explains
+ * better than levels ends where it sinks below the noise of one value. The steady part must hold at
+ * least half of the values. */
 #ifndef IB_STATS_CHANGEPOINT_H
 #define IB_STATS_CHANGEPOINT_H
 

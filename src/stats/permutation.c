@@ -3,6 +3,7 @@
 #include "stats/permutation.h"
 
 #include "stats/quantile.h"
+#include "stats/special.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,13 +19,6 @@ static bool next_choice(double *index, size_t m, size_t n) {
     for (; i < m; i++)
         index[i] = index[i - 1] + 1;
     return true;
-}
-
-static double choices(size_t n, size_t m) {
-    double c = 1;
-    for (size_t i = 1; i <= m; i++)
-        c = c * (double)(n - m + i) / (double)i;
-    return rint(c);
 }
 
 static size_t count_all(const double *x, size_t n, size_t m, double limit, double *index) {
@@ -68,7 +62,7 @@ ib_stats_test ib_stats_permutation(const double *a, size_t na, const double *b, 
     memcpy(x, a, na * sizeof *a);
     memcpy(x + na, b, nb * sizeof *b);
     /* Around the common mean a difference of means is a multiple of one sample's sum. */
-    double mean = ib_stats_mean(x, n), all = choices(n, nb);
+    double mean = ib_stats_mean(x, n), all = ib_stats_choose(n, nb);
     for (size_t i = 0; i < n; i++) {
         x[i] -= mean;
         size += fabs(x[i]);

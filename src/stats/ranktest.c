@@ -48,13 +48,6 @@ static void count_choices(const double *ranks, size_t n, size_t m, size_t span, 
     }
 }
 
-static double choose(size_t n, size_t m) {
-    double c = 1;
-    for (size_t i = 1; i <= m; i++)
-        c = c * (double)(n - m + i) / (double)i;
-    return rint(c);
-}
-
 /* Two-sided p of a sum of ranks of the m chosen ones, from the counts. */
 static double counted_p(const double *ranks, size_t n, size_t m, double sum, double *ways) {
     size_t span = n * (n + 1), at = (size_t)rint(2 * sum);
@@ -65,7 +58,7 @@ static double counted_p(const double *ranks, size_t n, size_t m, double sum, dou
         below += s <= at ? last[s] : 0;
         above += s >= at ? last[s] : 0;
     }
-    return fmin(1, 2 * fmin(below, above) / choose(n, m));
+    return fmin(1, 2 * fmin(below, above) / ib_stats_choose(n, m));
 }
 
 static double normal_p(double distance, double sigma) {
@@ -105,7 +98,7 @@ static size_t critical_count(size_t na, size_t nb, double alpha, double *work) {
         double c = floor(fa * fb / 2 - z * sqrt(fa * fb * (fa + fb + 1) / 12));
         return c > 0 ? (size_t)c : 0;
     }
-    double *ranks = work, *ways = work + n, below = 0, all = choose(n, m);
+    double *ranks = work, *ways = work + n, below = 0, all = ib_stats_choose(n, m);
     for (size_t i = 0; i < n; i++)
         ranks[i] = (double)i + 1;
     count_choices(ranks, n, m, span, ways);
@@ -215,7 +208,7 @@ ib_stats_test ib_stats_brunner_munzel(const double *a, size_t na, const double *
     double sb = fb * placement_variance(ranks + na, own + na, nb, &mb);
     r.statistic = fa * fb * (mb - ma) / ((fa + fb) * sqrt(sa + sb));
     if (sa + sb == 0) {
-        r.p = mb == ma ? 1 : fmin(1, 2 / choose(n, na));
+        r.p = mb == ma ? 1 : fmin(1, 2 / ib_stats_choose(n, na));
         return r;
     }
     r.df = (sa + sb) * (sa + sb) / (sa * sa / (fa - 1) + sb * sb / (fb - 1));

@@ -145,6 +145,13 @@ double ib_stats_t_quantile(double p, double df) {
     return p < 0.5 ? -t : t;
 }
 
+double ib_stats_choose(uint64_t n, uint64_t m) {
+    double c = 1;
+    for (uint64_t i = 1; i <= m; i++)
+        c = c * (double)(n - m + i) / (double)i;
+    return rint(c);
+}
+
 double ib_stats_binomial_cdf(int64_t k, uint64_t n, double p) {
     if (k < 0)
         return 0;

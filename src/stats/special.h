@@ -22,6 +22,9 @@ double ib_stats_t_cdf(double t, double df);
 double ib_stats_t_two_sided(double t, double df);
 double ib_stats_t_quantile(double p, double df);
 
+/* Ways to choose m of n, m <= n: exact below 2^53. */
+double ib_stats_choose(uint64_t n, uint64_t m);
+
 /* P(X <= k) for X binomial(n, p), 0 < p < 1: I_{1-p}(n - k, k + 1). k < 0 gives 0. */
 double ib_stats_binomial_cdf(int64_t k, uint64_t n, double p);
 
