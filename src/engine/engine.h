@@ -58,7 +58,8 @@ ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens
 typedef struct ib_engine_depth {
     const uint32_t *ids; /* borrowed; NULL with n = 0 */
     size_t n;
-    uint64_t took_ns; /* out */
+    volatile const int *stop; /* NULL = never; not 0: leave the rest out, the runs will not come */
+    uint64_t took_ns;         /* out */
 } ib_engine_depth;
 ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_prompt,
                                size_t max_new_tokens, size_t n_seqs, ib_error *err) IB_MUST_CHECK;

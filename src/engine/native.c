@@ -334,7 +334,7 @@ static ib_status run_depth(ib_engine *e, ib_engine_depth *depth, size_t piece, s
     const uint64_t start = ib_now_ns();
     uint32_t *ids = calloc(piece, n_seqs * sizeof *ids);
     ib_status st = ids ? IB_OK : ib_fail_memory(err, piece * n_seqs * sizeof *ids, "the context");
-    for (size_t done = 0; st == IB_OK && done < depth->n;) {
+    for (size_t done = 0; st == IB_OK && done < depth->n && !(depth->stop && *depth->stop);) {
         const size_t n = depth->n - done < piece ? depth->n - done : piece;
         for (size_t i = 0; i < n_seqs; i++)
             memcpy(ids + i * n, depth->ids + done, n * sizeof *ids);
