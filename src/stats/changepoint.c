@@ -16,6 +16,7 @@
 #define EQUIVALENT 0.005 /* of the level */
 #define FLOOR 0.0005     /* of the level: smallest noise assumed */
 #define CAP 16.0         /* a value costs at most so many variances */
+#define SMALLEST 1e-300  /* noise of a series of zeros */
 #define LEADING 4.0      /* noises that a first value may be off before it is warm-up */
 #define MIN_RHO 0.3      /* less than this may be chance */
 #define MAX_RHO 0.6      /* more dependence than this is taken for change */
@@ -63,7 +64,7 @@ static double dependence(const series *s, double noise) {
 static void allow_for(series *s, double rho) {
     /* The median of few differences may be far too small. */
     s->noise = s->raw / sqrt(1 - rho) * (1 + FEW / (double)s->n);
-    s->noise = fmax(s->noise, FLOOR * fabs(s->level));
+    s->noise = fmax(s->noise, fmax(FLOOR * fabs(s->level), SMALLEST));
     s->scatter = fmax(s->scatter, s->noise);
     s->penalty = (PENALTY_BASE + PENALTY_LN_N * log((double)s->n)) * (1 + rho) / (1 - rho);
 }
@@ -101,6 +102,7 @@ static void segment(const series *s, double *start, double *work) {
     for (size_t t = 1; t <= n; t++) {
         size_t still = 0;
         best[t] = INFINITY;
+        start[t] = 0;
         for (size_t k = 0; k < kept; k++) {
             size_t from = (size_t)open[k];
             double d = sum[t] - sum[from];

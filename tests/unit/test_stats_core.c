@@ -327,6 +327,9 @@ static void test_pairs_edges(void **state) {
     assert_true(c.p == 0.0625 && c.ratio.lo == 0 && isinf(c.ratio.hi));
     assert_int_equal(c.verdict, IB_STATS_UNDECIDED);
     assert_true(c.pairs_needed >= 6);
+    make_session(&s, 1, 0.5, 0.001, 1);
+    c = compare(&s.in);
+    assert_true(c.p == 1 && c.ratio.lo == 0 && isnan(c.cv) && isinf(c.mdd));
     make_session(&s, 6, 0.5, 0.001, 1);
     c = compare(&s.in);
     assert_true(c.p == 0.03125 && c.exact && c.p_b_slower == 1);
@@ -427,6 +430,15 @@ static void test_edges(void **state) {
     assert_non_null(big);
     ib_stats_steady s = ib_stats_find_steady(flat, 50, false, big);
     assert_true(s.state == IB_STATS_STEADY && s.from == 0 && s.level == 7);
+    memset(flat, 0, sizeof flat);
+    s = ib_stats_find_steady(flat, 50, false, big);
+    assert_true(s.state == IB_STATS_STEADY && s.from == 0 && s.level == 0);
+    for (size_t i = 0; i < 5; i++)
+        flat[i] = 1;
+    s = ib_stats_find_steady(flat, 50, false, big);
+    assert_true(s.state == IB_STATS_STEADY && s.from == 5);
+    flat[30] = NAN; /* no answer is promised, but it ends */
+    (void)ib_stats_find_steady(flat, 50, false, big);
     free(big);
 }
 
