@@ -199,8 +199,9 @@ static double ramp_cost(const series *s, double level, double tau, size_t window
 static size_t after_ramp(const series *s, const double *start, size_t from, double *work) {
     size_t window = 2 * from + 8 < s->n ? 2 * from + 8 : s->n;
     double level = median_between(s, from, s->n, work), best = INFINITY, a = 0, tau = 0;
-    for (double t = 0.5; t < (double)window; t *= 1.02) {
-        double height, cost = ramp_cost(s, level, t, window, &height);
+    int tries = (int)(log(2 * (double)window) / log(1.02));
+    for (int k = 0; k < tries; k++) { /* time constants from 0.5 to the window */
+        double t = 0.5 * pow(1.02, k), height, cost = ramp_cost(s, level, t, window, &height);
         if (cost < best) {
             best = cost;
             a = height;

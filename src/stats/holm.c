@@ -6,7 +6,7 @@
 
 /* p[i] comes before p[j]; equal values keep their order. */
 static bool before(const double *p, size_t i, size_t j) {
-    return p[i] < p[j] || (p[i] == p[j] && i < j);
+    return p[i] < p[j] || (i < j && p[i] == p[j]);
 }
 
 void ib_stats_holm(const double *p, size_t m, double *adjusted) {
