@@ -33,7 +33,7 @@ static ib_status compute(ib_engine *e, const ib_options *o, ib_error *err) {
     if (!ib_mul_u64(o->token_ids.n, n_vocab, &bytes) || !ib_mul_u64(bytes, sizeof(float), &bytes) ||
         bytes > SIZE_MAX)
         return ib_fail_memory(err, SIZE_MAX, "logits");
-    float *logits = malloc((size_t)bytes);
+    float *logits = malloc(bytes ? (size_t)bytes : 1);
     if (!logits)
         return ib_fail_memory(err, (size_t)bytes, "logits");
     ib_status st = forward(e, &o->token_ids, logits, err);

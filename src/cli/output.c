@@ -89,12 +89,13 @@ static long temp_owner(const char *entry, const char *name) {
 
 static void sweep_stale(const char *folder, const char *name) {
     DIR *d = opendir(folder);
+    int fd = d ? dirfd(d) : -1;
     if (!d)
         return;
-    for (struct dirent *e = readdir(d); e; e = readdir(d)) {
+    for (struct dirent *e = readdir(d); fd >= 0 && e; e = readdir(d)) {
         long pid = temp_owner(e->d_name, name);
         if (pid > 0 && kill((pid_t)pid, 0) != 0 && errno == ESRCH)
-            (void)unlinkat(dirfd(d), e->d_name, 0);
+            (void)unlinkat(fd, e->d_name, 0);
     }
     (void)closedir(d);
 }

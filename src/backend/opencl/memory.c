@@ -130,7 +130,7 @@ ib_status ib_xpu_weight_new(ib_device *d, ib_weight **out, const ib_matrix *m, b
 void ib_xpu_weight_free(ib_device *d, ib_weight *w) {
     if (!w)
         return;
-    uint64_t n = ib_ceil_div(w->n_rows * w->n_cols, w->blocksize);
+    uint64_t n = ib_ceil_div(w->n_rows * w->n_cols, w->blocksize ? w->blocksize : 1);
     ib_xpu_release(d, w->data, w->bytes, IB_MEM_WEIGHTS);
     ib_xpu_release(d, w->absmax, w->nested ? n : n * 4, IB_MEM_WEIGHTS);
     ib_xpu_release(d, w->nested_absmax, ib_ceil_div(n, 256) * 4, IB_MEM_WEIGHTS);

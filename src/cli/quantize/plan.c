@@ -49,7 +49,7 @@ static ib_status plan_safetensors(ib_quantize_plan *p, const ib_checkpoint *ckpt
                 linear[t - ib_checkpoint_tensor(ckpt, 0)] = true;
         }
     }
-    for (size_t i = 0; st == IB_OK && i < n; i++) {
+    for (size_t i = 0; linear && st == IB_OK && i < n; i++) {
         const ib_stored_tensor *t = ib_checkpoint_tensor(ckpt, i);
         st = add_item(p, t->name.ptr, t, linear[i], 0, err);
     }
