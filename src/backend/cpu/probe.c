@@ -20,8 +20,8 @@ enum {
     READ_NS = 150 * 1000 * 1000,
     FLOPS_ROUNDS = 9,
     FLOPS_STEPS = 1 << 21, /* some milliseconds */
-    PINGS = 1000,
-    PING_ROUNDS = 9,
+    PINGS = 250,
+    PING_ROUNDS = 33,
     PING_NS = 50 * 1000 * 1000 /* given up then: the threads share one processor */
 };
 
@@ -220,7 +220,7 @@ static void probe_ping(ib_device *d, ib_probe *out) {
     if (d->n_threads < 2)
         return;
     ib_pool_run(d->pool, ping_share, &j);
-    if (!atomic_load(&j.given_up) && j.best_ns != UINT64_MAX)
+    if (j.best_ns != UINT64_MAX) /* rounds that were complete count, also when others were not */
         out->ping_ns = (double)j.best_ns / (2.0 * PINGS);
 }
 
