@@ -170,14 +170,15 @@ ib_status ib_checkpoint_matrix_any(ib_checkpoint *c, const char *module, const i
 
 ib_status ib_checkpoint_matrix(ib_checkpoint *c, const char *module, const ib_bnb_config *bnb,
                                uint64_t n_rows, uint64_t n_cols, ib_matrix *out, ib_error *err) {
-    char name[IB_QUOTED];
+    char name[IB_QUOTED], path[IB_QUOTED];
     IB_TRY(ib_checkpoint_matrix_any(c, module, bnb, out, err));
     if (out->n_rows == n_rows && out->n_cols == n_cols)
         return IB_OK;
+    const ib_stored_tensor *t = ib_checkpoint_sibling(c, ib_str_of(module), ".weight");
     return ib_fail(err, IB_E_FORMAT,
-                   "weight of '%s' has shape [%llu, %llu], config.json asks for [%llu, %llu]; fix: "
-                   "check that config.json belongs to the weights",
-                   ib_quotez(module, name), (unsigned long long)out->n_rows,
+                   "wrong shape of tensor '%s.weight' in '%s': found [%llu, %llu], expected "
+                   "[%llu, %llu] by the configuration; fix: check that it belongs to the weights",
+                   ib_quotez(module, name), path_of(c, t, path), (unsigned long long)out->n_rows,
                    (unsigned long long)out->n_cols, (unsigned long long)n_rows,
                    (unsigned long long)n_cols);
 }

@@ -118,10 +118,12 @@ static bool is_array_file(const char *path) {
     return n == (ssize_t)sizeof magic && memcmp(magic, "\x93NUMPY", sizeof magic) == 0;
 }
 
-/* What exists is replaced only with --force; an empty file (a reserved name) counts as free. */
-static ib_status check_existing(const char *path, bool force, const char *const *inputs,
-                                ib_error *err) {
-    struct stat link, other;
+/* What exists is replaced only with --force, and no input ever, be it named or a file of a folder
+ * that is named; an empty file (a reserved name) counts as free. */
+static ib_status check_existing(const char *path, const char *folder, bool force,
+                                const char *const *inputs, ib_error *err) {
+    struct stat link, other, parent;
+    bool has_parent = stat(folder, &parent) == 0;
     if (lstat(path, &link) != 0) {
         if (errno == ENOENT)
             return IB_OK;
@@ -131,10 +133,15 @@ static ib_status check_existing(const char *path, bool force, const char *const 
         return refuse(err, path, "is a symbolic link", "name the file itself");
     if (!S_ISREG(link.st_mode))
         return refuse(err, path, "is not a regular file", "name a file, or leave --output out");
-    for (size_t i = 0; inputs && inputs[i]; i++)
-        if (stat(inputs[i], &other) == 0 && other.st_dev == link.st_dev &&
-            other.st_ino == link.st_ino)
+    for (size_t i = 0; inputs && inputs[i]; i++) {
+        if (stat(inputs[i], &other) != 0)
+            continue;
+        if (other.st_dev == link.st_dev && other.st_ino == link.st_ino)
             return refuse(err, path, "is an input", "name another file");
+        if (has_parent && link.st_size > 0 && S_ISDIR(other.st_mode) &&
+            other.st_dev == parent.st_dev && other.st_ino == parent.st_ino)
+            return refuse(err, path, "is a file of the model's folder", "name another file");
+    }
     if (!force && link.st_size > 0 && !is_array_file(path))
         return refuse(err, path, "exists", "name another file, or give --force to replace it");
     return IB_OK;
@@ -145,12 +152,15 @@ ib_status ib_output_probe(const char *path, bool force, const char *const *input
     const char *name = slash ? slash + 1 : path;
     if (!*name)
         return refuse(err, path, "names no file", "add a file name");
-    IB_TRY(check_existing(path, force, inputs, err));
-    char *folder = slash ? ib_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
-    if (slash && !folder)
+    char *folder =
+        slash ? ib_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : ib_strdup(".");
+    if (!folder)
         return ib_fail_memory(err, strlen(path), "a path");
-    sweep_stale(folder ? folder : ".", name);
+    ib_status st = check_existing(path, folder, force, inputs, err);
+    if (st == IB_OK)
+        sweep_stale(folder, name);
     free(folder);
+    IB_TRY(st);
     ib_outfile probe;
     IB_TRY(ib_outfile_open(&probe, path, err));
     ib_outfile_abandon(&probe);

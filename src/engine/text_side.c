@@ -90,6 +90,11 @@ static ib_status read_numbers(const ib_gguf_meta *m, gguf_arrays *a, size_t n_to
     if (scores) {
         if (scores->n != n_tokens)
             return wrong_length(scores_key, scores->n, n_tokens, err);
+        if (scores->element_type != IB_GGUF_F32)
+            return ib_fail(err, IB_E_FORMAT,
+                           "bad type in the GGUF metadata at %s: elements of type %d, expected %d "
+                           "(f32); fix: download the file again",
+                           scores_key, (int)scores->element_type, (int)IB_GGUF_F32);
         if (!(a->scores = room(scores, sizeof *a->scores, err)))
             return IB_E_RESOURCE;
         IB_TRY(ib_gguf_doubles(scores, a->scores, err));

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 void ib_hub_result_clear(ib_hub_result *r) {
     free(r->path);
@@ -271,13 +272,37 @@ static ib_status resolve_id(ib_hub_result *out, const char *model, const char *r
 static ib_status take_local(ib_hub_result *out, const char *path, ib_error *err) {
     char quoted[IB_QUOTED];
     ib_str name = ib_str_of(path);
-    if (!ib_path_is_dir(path) && !ib_str_ends(name, ".gguf") && !ib_str_ends(name, ".safetensors"))
+    struct stat file;
+    bool is_dir = ib_path_is_dir(path);
+    if (!is_dir && (stat(path, &file) != 0 || !S_ISREG(file.st_mode)))
+        return ib_fail(err, IB_E_INPUT,
+                       "'%s' is not a regular file; fix: name a model folder or a .gguf file",
+                       ib_quotez(path, quoted));
+    if (!is_dir && !ib_str_ends(name, ".gguf") && !ib_str_ends(name, ".safetensors"))
         return ib_fail(
             err, IB_E_USAGE,
             "'%s' is a file but not a .gguf file; fix: name a model folder or a .gguf file",
             ib_quotez(path, quoted));
     out->path = ib_strdup(path);
     return out->path ? IB_OK : ib_fail_memory(err, name.len, "a path");
+}
+
+/* Only the host is shown: the rest of a URL may hold a password or a token. */
+static ib_status refuse_url(const char *host, ib_error *err) {
+    char quoted[IB_QUOTED];
+    size_t n = strcspn(host, "/?#");
+    for (size_t i = n; i-- > 0;) {
+        if (host[i] == '@') {
+            host += i + 1;
+            n -= i + 1;
+            break;
+        }
+    }
+    return ib_fail(
+        err, IB_E_USAGE,
+        "the model id is a URL (host '%s'); fix: give an id like 'org/name', a folder or a "
+        ".gguf file",
+        ib_quote((ib_str){host, n}, quoted));
 }
 
 ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revision,
@@ -290,6 +315,9 @@ ib_status ib_hub_resolve(ib_hub_result *out, const char *model, const char *revi
                        "the model id is empty; fix: name a folder, a .gguf file or an id like "
                        "'org/name'");
     bool exists = ib_path_exists(model);
+    const char *scheme = exists ? NULL : strstr(model, "://");
+    if (scheme)
+        return refuse_url(scheme + 3, err);
     /* a folder without config.json only wins when it is no model id, or one that is not cached */
     if (exists &&
         (!ib_path_is_dir(model) || folder_has(model, "config.json") || !id_ok(ib_str_of(model))))

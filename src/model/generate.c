@@ -103,6 +103,8 @@ static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *use
     IB_TRY(r->s->backend->sync(r->s->device, err));
     out->prefill_ns = ib_now_ns();
     for (uint64_t made = 0;; made++) {
+        if (r->finite)
+            out->first_not_finite = made; /* moves on until it is */
         IB_TRY(choose(r, made, err));
         const uint64_t now = ib_now_ns();
         remember(r, made, out_ids);

@@ -44,6 +44,7 @@ typedef struct ib_generate_result {
     uint64_t request_ns; /* stamp before the prefill: prompt ids on the host, nothing computed */
     uint64_t prefill_ns; /* stamp when the prompt's forward pass was complete */
     bool finite;         /* every logit row was finite */
+    uint64_t first_not_finite; /* without finite: index of the first token whose logits were not */
     bool stopped_by_eos, cancelled;
 } ib_generate_result;
 

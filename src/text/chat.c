@@ -276,7 +276,7 @@ ib_status ib_chat_render(ib_str source, const ib_chat_request *request, ib_buf *
         return ib_fail_memory(err, 64, "the template's variables");
     ib_status status = make_context(context, request, err);
     if (status == IB_OK)
-        status = ib_jinja_compile(&t, source, "the model's", problem, err);
+        status = ib_jinja_compile(&t, source, "of the model", problem, err);
     if (status == IB_OK)
         status = ib_jinja_render(t, context, request->now ? request->now : &now, NULL, out, problem,
                                  err);

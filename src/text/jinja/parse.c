@@ -108,6 +108,15 @@ static bool expect_name(jcompiler *c, const char *name) {
 
 /* --- bodies --- */
 
+/* Tags that only stand inside or at the end of a block. */
+static bool is_inner_tag(ib_str name) {
+    static const char *const inner[] = {"else", "elif"};
+    bool known = ib_str_starts(name, "end");
+    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
+        known |= ib_str_is(name, inner[i]);
+    return known;
+}
+
 static bool unknown_tag(jcompiler *c, const jtoken *t, const char *const *also) {
     char shown[IB_QUOTED], open[IB_QUOTED], looking[160] = "";
     const char *const *ends = also ? also : c->n_ends ? c->ends[c->n_ends - 1] : NULL;
@@ -131,8 +140,9 @@ static bool unknown_tag(jcompiler *c, const jtoken *t, const char *const *also) 
         (void)snprintf(tail, sizeof tail, " The innermost block that needs to be closed is '%s'.",
                        ib_quote(c->open[c->n_open - 1], open));
     /* a tag that this language does not know may be an extension's */
-    return ib_jinja_syntax(c, t && !nested ? IB_E_UNSUPPORTED : IB_E_FORMAT, "TemplateSyntaxError",
-                           t ? t->line : ib_jinja_tok(c)->line, "%s%s%s", head, middle, tail);
+    return ib_jinja_syntax(
+        c, t && !nested && !is_inner_tag(t->text) ? IB_E_UNSUPPORTED : IB_E_FORMAT,
+        "TemplateSyntaxError", t ? t->line : ib_jinja_tok(c)->line, "%s%s%s", head, middle, tail);
 }
 
 static jnode *parse_statement(jcompiler *c);
