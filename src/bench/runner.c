@@ -170,7 +170,7 @@ static ib_status make_depth(bench *b, ib_ids *ids, ib_error *err) {
 /* The session, with the context in it. */
 static ib_status prepare_session(bench *b, ib_error *err) {
     ib_ids ids = {0};
-    ib_engine_depth depth = {0};
+    ib_engine_depth depth = {.stop = b->plan->stop_signal};
     const uint64_t start = ib_now_ns();
     ib_status st = make_depth(b, &ids, err);
     depth.ids = ids.ids;
@@ -242,6 +242,9 @@ static void keep_result(ib_run_record *r, const ib_generate_result *result, cons
     r->n_tokens = result->n_tokens;
     r->prefill_done_ns = result->prefill_ns;
     r->finite = result->finite;
+    if (!result->finite)
+        ib_log_warn(b->plan->engine.log, "non-finite logits at token %llu of a run",
+                    (unsigned long long)result->first_not_finite);
     r->stopped_by_eos = result->stopped_by_eos;
     r->cancelled = result->cancelled && !result->stopped_by_eos &&
                    result->n_tokens < b->generation.max_new_tokens;
@@ -394,10 +397,10 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
     if (st == IB_OK) {
         st = all_runs(&b, err);
         ib_error late = {0};
-        if (st == IB_OK && plan->roofline)
-            st = ib_bench_probe_after(e, &cell->probe, err);
         ib_status done = finish(&b, st == IB_OK ? err : &late);
         st = st == IB_OK ? done : st;
+        if (st == IB_OK && plan->roofline) /* behind the look at memory: it takes some itself */
+            st = ib_bench_probe_after(e, &cell->probe, err);
     }
     ib_generation_clear(&b.generation);
     ib_ids_clear(&b.prompt);
