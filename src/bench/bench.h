@@ -46,11 +46,17 @@ typedef struct ib_plan {
         n_depth;   /* context of random ids (prompt.seed) before the prompt, outside the window */
     bool roofline; /* measure the machine's limits around the runs (bench/probe.h) */
     const ib_stream_sink *sink; /* NULL = silent; called for the first measured run only */
+    /* NULL = nobody asks; called between the runs, outside every timed window, with each run that
+     * was finished. A status other than IB_OK ends the cell. */
+    ib_status (*finished_run)(void *user, const ib_cell *cell, const ib_run_record *run,
+                              ib_error *err);
+    void *finished_user;
     volatile const int
         *stop_signal; /* 0 = go on; else a signal number: finish the token, then stop */
 } ib_plan;
 
-/* Opens the engine, runs one cell into *cell (already added to the record), closes the engine. On
+/* Opens the engine, runs one cell into *cell (already added to the record), closes the engine. Runs
+ * that the cell holds already stay in front of the new ones. On
  * IB_E_INTERRUPTED/TERMINATED what was measured so far is in the cell. */
 ib_status ib_bench_run_cell(ib_cell *cell, const ib_plan *plan, ib_error *err) IB_MUST_CHECK;
 /* The same on an engine that is open already (the library, several cells of one model): `opened` is

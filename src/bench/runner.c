@@ -308,12 +308,15 @@ static ib_status all_runs(bench *b, ib_error *err) {
     const ib_plan *p = b->plan;
     IB_TRY(stopped(b, err));
     for (uint64_t i = 0; i < p->n_warmup + p->n_repetitions; i++) {
-        bool warmup = i < p->n_warmup;
+        const bool warmup = i < p->n_warmup;
+        const size_t held = b->cell->n_runs;
         IB_TRY(one_run(b, warmup, i == p->n_warmup ? p->sink : NULL, err));
-        const ib_run_record *r = b->cell->n_runs ? &b->cell->runs[b->cell->n_runs - 1] : NULL;
+        const ib_run_record *r = b->cell->n_runs > held ? &b->cell->runs[held] : NULL;
         if (r)
             ib_log_debug(p->engine.log, "run %llu%s: %llu tokens", (unsigned long long)i + 1,
                          warmup ? " (warm-up)" : "", (unsigned long long)r->n_tokens);
+        if (r && p->finished_run && !r->cancelled)
+            IB_TRY(p->finished_run(p->finished_user, b->cell, r, err));
         IB_TRY(stopped(b, err));
     }
     return IB_OK;

@@ -18,6 +18,7 @@ typedef struct ib_cli {
     int argc;           /* never 0 */
     char **argv;
     bool json_errors;
+    bool reported; /* the error line of a failing status is out already */
 } ib_cli;
 
 /* Descriptors, signals, environment; before anything else. */
@@ -40,8 +41,8 @@ ib_status ib_cmd_devices(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 
 /* --dtype as an ib_type, or -1 for auto. */
 int ib_cli_dtype(const ib_options *o);
-/* The engine's settings as the options give them. */
-void ib_cli_engine_config(const ib_cli *cli, ib_engine_config *out);
+/* The engine's settings as the options give them: cli->options, or those of a cell. */
+void ib_cli_engine_config(const ib_cli *cli, const ib_options *o, ib_engine_config *out);
 
 /* Tokenizer and chat templates of --model-id, without opening configuration or weights. For a
  * folder either may be absent (NULL, empty). */

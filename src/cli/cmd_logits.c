@@ -49,7 +49,7 @@ ib_status ib_cmd_logits(ib_cli *cli, ib_error *err) {
     ib_engine_config config;
     ib_engine *engine = NULL;
     IB_TRY(ib_output_probe(o->output, o->force, inputs, err));
-    ib_cli_engine_config(cli, &config);
+    ib_cli_engine_config(cli, &cli->options, &config);
     IB_TRY(ib_engine_open(&engine, &config, NULL, err));
     ib_status st = compute(engine, o, err);
     ib_engine_close(engine);

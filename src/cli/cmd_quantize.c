@@ -34,7 +34,7 @@ static ib_status open_source(quantize_state *s, ib_error *err) {
     char shown[IB_QUOTED];
     IB_TRY(ib_hub_resolve(&s->source, o->args[0], o->revision, o->cache_dir, &s->cli->hub_env,
                           &s->cli->log, err));
-    ib_cli_engine_config(s->cli, &config);
+    ib_cli_engine_config(s->cli, &s->cli->options, &config);
     config.model_id = s->source.path;
     config.revision = NULL;
     config.dtype = -1; /* --dtype is that of the result here */

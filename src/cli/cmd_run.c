@@ -1,211 +1,340 @@
 /* SPDX-License-Identifier: MIT
- * run: options -> plan -> record -> report. The live lines come from the streamer's thread, never
- * from the timed one; while it prints, nobody else writes to standard output. */
-#include "bench/bench.h"
+ * run: options -> cells -> record -> report. With --output each finished run goes to FILE.journal
+ * before the next begins; FILE appears whole at the end, and the journal goes. A cell of a grid
+ * that fails is reported, and the rest still runs. */
+#include "bench/journal.h"
+#include "cli/dry_run.h"
+#include "cli/progress.h"
 #include "cli/record_out.h"
+#include "cli/run_cell.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { PROMPT_CAP = 64 * 1000 * 1000 };
-
-typedef struct run_state {
+typedef struct grid {
     ib_cli *cli;
-    ib_plan plan;
-    ib_record record;   /* owned */
-    ib_cell *cell;      /* borrowed from record */
-    ib_buf prompt_text; /* owned: --prompt-file */
-    json_t *messages;   /* owned: --messages */
-    ib_stream_sink sink;
-    bool header_out;
-    uint64_t *gaps;        /* owned [max_new_tokens]: of the live lines, for --print-median */
-    ib_status live_status; /* of the live lines */
-    ib_error live_error;
-} run_state;
+    ib_run_input input; /* owned */
+    ib_record record;   /* owned; all cells of the grid, until those without a result are dropped */
+    bool *done;         /* owned [n_cells] */
+    size_t n_cells;
+    ib_journal *journal; /* owned; NULL without --output */
+    bool keep_journal;   /* what it holds is nowhere else */
+    ib_progress progress;
+    size_t at; /* the cell that runs */
+    double work_of_run;
+    bool opened; /* it stands in the journal */
+    ib_status first_failure;
+} grid;
 
-/* --- the plan --- */
+static bool is_stop(ib_status st) {
+    return st == IB_E_INTERRUPTED || st == IB_E_TERMINATED;
+}
 
-static ib_status read_prompt_file(run_state *s, const char *path, ib_error *err) {
-    char shown[IB_QUOTED];
-    IB_TRY(ib_file_read(&s->prompt_text, path, PROMPT_CAP, err));
-    size_t n = s->prompt_text.len;
-    size_t good = n ? ib_utf8_valid_prefix(s->prompt_text.ptr, n) : 0;
-    const char *zero = n ? memchr(s->prompt_text.ptr, '\0', n) : NULL;
-    if (zero && (size_t)(zero - s->prompt_text.ptr) < good)
-        good = (size_t)(zero - s->prompt_text.ptr);
-    if (good != n)
-        return ib_fail(err, IB_E_FORMAT,
-                       "prompt that is not UTF-8 text in '%s' at byte %zu: 0x%02X; fix: give "
-                       "UTF-8 without zero bytes",
-                       ib_quotez(path, shown), good,
-                       (unsigned)(unsigned char)s->prompt_text.ptr[good]);
+/* --- journal --- */
+
+static ib_status finished_run(void *user, const ib_cell *cell, const ib_run_record *run,
+                              ib_error *err) {
+    grid *g = user;
+    if (g->journal && !g->opened)
+        IB_TRY(ib_journal_opened(g->journal, g->at, cell, err));
+    g->opened = true;
+    if (g->journal)
+        IB_TRY(ib_journal_run(g->journal, g->at, run, err));
+    ib_progress_add(&g->progress, g->work_of_run);
     return IB_OK;
 }
 
-static ib_status read_messages(run_state *s, const char *path, ib_error *err) {
+static ib_status resume(grid *g, const char *path, const char *identity, ib_error *err) {
+    ib_record head = {0};
+    size_t n_done = 0;
+    IB_TRY(ib_journal_resume(&g->journal, path, identity, &head, g->record.cells, g->done,
+                             g->n_cells, &g->cli->log, err));
+    g->keep_journal = ib_journal_n_runs(g->journal) > 0;
+    head.cells = g->record.cells;
+    head.n_cells = g->record.n_cells;
+    g->record.cells = NULL;
+    g->record.n_cells = 0;
+    ib_record_clear(&g->record);
+    g->record = head; /* when and where it began */
+    for (size_t i = 0; i < g->n_cells; i++)
+        n_done += g->done[i];
+    ib_log_info(&g->cli->log, "resumed: %zu of %zu cells are finished, %zu runs are kept", n_done,
+                g->n_cells, ib_journal_n_runs(g->journal));
+    return IB_OK;
+}
+
+static ib_status begin_journal(grid *g, const char *path, const char *identity, ib_error *err) {
+    const ib_options *o = &g->cli->options;
     char shown[IB_QUOTED];
-    IB_TRY(ib_json_load(&s->messages, path, PROMPT_CAP, err));
-    bool good = json_is_array(s->messages) && json_array_size(s->messages);
-    for (size_t i = 0; good && i < json_array_size(s->messages); i++)
-        good = json_is_object(json_array_get(s->messages, i));
-    if (!good)
-        return ib_fail(err, IB_E_FORMAT,
-                       "no list of messages in '%s'; fix: write [{\"role\": \"user\", "
-                       "\"content\": \"...\"}]",
+    const bool there = ib_path_exists(path);
+    if (there && !o->resume && !o->force)
+        return ib_fail(err, IB_E_OUTPUT,
+                       "journal of an interrupted run in '%s': it holds what was measured; fix: "
+                       "add --resume to go on, or --force to begin again",
                        ib_quotez(path, shown));
-    return IB_OK;
+    if (o->resume && there)
+        return resume(g, path, identity, err);
+    if (o->resume)
+        ib_log_info(&g->cli->log, "nothing to resume: no '%s'", ib_quotez(path, shown));
+    IB_TRY(ib_output_probe(path, true, NULL, err));
+    return ib_journal_create(&g->journal, path, identity, &g->record, g->n_cells, err);
 }
 
-static ib_status plan_prompt(run_state *s, ib_prompt_spec *p, ib_error *err) {
-    const ib_options *o = &s->cli->options;
-    *p = (ib_prompt_spec){.token_ids = o->token_ids.ids,
-                          .n_token_ids = o->token_ids.n,
-                          .n_random = o->input_len,
-                          .system_prompt =
-                              o->system_prompt ? o->system_prompt : ib_default_system_prompt,
-                          .prompt = o->prompt ? o->prompt : ib_default_prompt,
-                          .chat_template = !o->no_chat_template,
-                          .no_parse_special = o->no_parse_special,
-                          .seed = o->seed};
-    if (!*p->system_prompt || (o->no_chat_template && !o->system_prompt))
-        p->system_prompt = NULL;
-    if (o->prompt_file) {
-        IB_TRY(read_prompt_file(s, o->prompt_file, err));
-        p->prompt = s->prompt_text.ptr ? s->prompt_text.ptr : "";
-    }
-    if (o->messages) {
-        IB_TRY(read_messages(s, o->messages, err));
-        p->messages = s->messages;
-    }
-    return IB_OK;
-}
-
-static void plan_generation(const ib_options *o, ib_generation *g) {
-    ib_generation_init(g);
-    g->max_new_tokens = o->max_new_tokens;
-    g->n_eos = 0;
-    g->forced_eos_id = -1;
-    if (o->ignore_eos || o->input_len)
-        return;
-    for (size_t i = 0; i < o->eos_token_id.n; i++)
-        g->eos_ids[g->n_eos++] = o->eos_token_id.ids[i];
-    if (o->forced_eos_token_id.n)
-        g->forced_eos_id = o->forced_eos_token_id.ids[0];
-}
-
-/* --- live lines --- */
-
-static ib_status print_header(run_state *s, ib_error *err) {
-    const ib_resolved *r = &s->cell->resolved;
-    const ib_options *o = &s->cli->options;
-    ib_buf text;
-    ib_buf_init(&text);
-    s->header_out = true;
-    ib_status st = ib_report_text_header(r->device ? r->device : o->device, o->model_id,
-                                         r->attn ? r->attn : o->attn, &text, err);
-    if (st == IB_OK)
-        st = ib_output_write(&s->cli->out, text.ptr, text.len, err);
-    ib_buf_clear(&text);
+static ib_status open_journal(grid *g, ib_error *err) {
+    const ib_options *o = &g->cli->options;
+    char identity[65];
+    if (!o->output)
+        return IB_OK;
+    IB_TRY(ib_run_input_identity(&g->input, g->cli, identity, err));
+    char *path = ib_journal_path(o->output);
+    ib_status st = path ? begin_journal(g, path, identity, err)
+                        : ib_fail_memory(err, strlen(o->output), "a path");
+    free(path);
     return st;
 }
 
-/* On the streamer's thread. A reader that went away ends a run that nobody else would see. */
-static void on_token(void *user, uint64_t index, uint64_t gap_ns) {
-    run_state *s = user;
-    ib_error *err = &s->live_error;
-    ib_buf line;
-    if (s->live_status != IB_OK)
-        return;
-    ib_buf_init(&line);
-    ib_status st = s->header_out ? IB_OK : print_header(s, err);
-    if (st == IB_OK)
-        st = ib_report_text_latency(gap_ns, &line, err);
-    if (s->gaps && index < s->cli->options.max_new_tokens) {
-        s->gaps[index] = gap_ns;
-        if (st == IB_OK)
-            st = ib_report_text_running_median(s->gaps, (size_t)index + 1, &line, err);
+/* --- before the cells --- */
+
+/* A run that was interrupted by a signal has left a FILE too. */
+static bool may_replace(const ib_options *o) {
+    char *path = o->resume ? ib_journal_path(o->output) : NULL;
+    const bool there = path && ib_path_exists(path);
+    free(path);
+    return o->force || there;
+}
+
+static ib_status check_outputs(grid *g, ib_error *err) {
+    const ib_options *o = &g->cli->options;
+    const char *inputs[] = {o->model_id, o->prompt_file ? o->prompt_file : "",
+                            o->messages ? o->messages : "", NULL};
+    if (!o->output || ib_cli_shows_text(o) || o->dry_run)
+        IB_TRY(ib_output_check(&g->cli->out, err));
+    if (o->output && !o->dry_run)
+        IB_TRY(ib_output_probe(o->output, may_replace(o), inputs, err));
+    return IB_OK;
+}
+
+static double work_of_run(const ib_options *o) {
+    return ib_plan_work(1, 0, o->input_len, o->max_new_tokens);
+}
+
+static double work_of_cell(const ib_options *o) {
+    return (double)(o->warmup + o->repetitions) * work_of_run(o);
+}
+
+static ib_status start_progress(grid *g, ib_error *err) {
+    const ib_options *o = &g->cli->options;
+    ib_options cell = *o;
+    double work = 0;
+    for (size_t i = 0; i < g->n_cells; i++) {
+        if (g->n_cells > 1)
+            IB_TRY(ib_options_cell(o, i, &cell, err));
+        work += g->done[i] ? 0 : work_of_cell(&cell);
     }
+    ib_progress_start(&g->progress, &g->cli->log, g->n_cells > 1 && !o->quiet, work);
+    return IB_OK;
+}
+
+static ib_status prepare(grid *g, ib_error *err) {
+    ib_cell *cell;
+    g->done = calloc(g->n_cells, sizeof *g->done);
+    if (!g->done)
+        return ib_fail_memory(err, g->n_cells, "the grid");
+    IB_TRY(ib_cli_record_start(g->cli, &g->record, err));
+    for (size_t i = 0; i < g->n_cells; i++)
+        IB_TRY(ib_record_add_cell(&g->record, &cell, err));
+    IB_TRY(open_journal(g, err));
+    return start_progress(g, err);
+}
+
+/* --- the cells of a grid --- */
+
+/* A block of text of its own: which cell, the header, the summary. */
+static ib_status print_cell(grid *g, ib_run_cell *r, bool from_journal, ib_error *err) {
+    ib_record one = g->record; /* borrows everything */
+    ib_buf text;
+    if (!ib_cli_shows_text(&r->o))
+        return IB_OK;
+    ib_progress_wipe(&g->progress);
+    one.cells = r->cell;
+    one.n_cells = 1;
+    ib_buf_init(&text);
+    ib_status st =
+        ib_buf_addf(&text, err, "%sCell %zu of %zu: ", g->at ? "\n" : "", g->at + 1, g->n_cells);
     if (st == IB_OK)
-        st = ib_output_write(&s->cli->out, line.ptr, line.len, err);
+        st = ib_run_cell_label(&r->o, &text, err);
     if (st == IB_OK)
-        st = ib_output_flush(&s->cli->out, err);
-    ib_buf_clear(&line);
-    s->live_status = st;
-    if (st != IB_OK || (s->cli->out.gone && !s->cli->options.output))
-        ib_signals_raise(SIGTERM);
+        st = ib_buf_adds(&text, from_journal ? " (from the journal)\n" : "\n", err);
+    if (st == IB_OK)
+        st = ib_output_write(&g->cli->out, text.ptr, text.len, err);
+    ib_buf_clear(&text);
+    if (st == IB_OK && !r->o.quiet)
+        st = ib_run_cell_header(r, NULL, err);
+    return st == IB_OK ? ib_cli_print(g->cli, &one, true, err) : st;
+}
+
+static void report_failure(grid *g, ib_status st, ib_error *problem) {
+    ib_progress_wipe(&g->progress);
+    (void)ib_context(problem, st, "cell %zu of %zu", g->at + 1, g->n_cells);
+    ib_messages_print_error(problem, g->cli->json_errors);
+    if (g->first_failure == IB_OK)
+        g->first_failure = st;
+    if (g->record.cells[g->at].n_runs)
+        g->keep_journal = true; /* of a cell that failed half way */
+    ib_cell_clear(&g->record.cells[g->at]);
+}
+
+static ib_status run_open_cell(grid *g, ib_run_cell *r, ib_error *err) {
+    ib_buf label;
+    ib_error problem = {0};
+    ib_buf_init(&label);
+    IB_TRY(ib_run_cell_label(&r->o, &label, err));
+    ib_progress_cell(&g->progress, g->at, g->n_cells, label.ptr);
+    ib_buf_clear(&label);
+    const double before = g->progress.work_left, work = work_of_cell(&r->o);
+    r->plan.finished_run = finished_run;
+    r->plan.finished_user = g;
+    r->plan.engine.log = &g->cli->log;
+    ib_status st = ib_run_cell_go(r, &problem);
+    const double did = before - g->progress.work_left;
+    ib_progress_skip(&g->progress, work > did ? work - did : 0);
+    if (is_stop(st) || st == IB_E_OUTPUT) { /* no journal, no measurement */
+        *err = problem;
+        return st;
+    }
+    if (st != IB_OK) {
+        report_failure(g, st, &problem);
+        return IB_OK;
+    }
+    g->done[g->at] = true;
+    if (g->journal)
+        IB_TRY(ib_journal_done(g->journal, g->at, r->cell, err));
+    return print_cell(g, r, false, err);
+}
+
+static ib_status run_cell(grid *g, ib_error *err) {
+    ib_run_cell r;
+    ib_cell *cell = &g->record.cells[g->at];
+    ib_cell asked_elsewhere = {0}; /* a cell of the journal knows what was asked */
+    const bool had = g->done[g->at];
+    g->opened = false;
+    ib_status st =
+        ib_run_cell_init(&r, g->cli, &g->input, g->at, had ? &asked_elsewhere : cell, false, err);
+    r.cell = cell;
+    g->work_of_run = work_of_run(&r.o);
+    if (st == IB_OK)
+        st = had ? print_cell(g, &r, true, err) : run_open_cell(g, &r, err);
+    ib_cell_clear(&asked_elsewhere);
+    ib_run_cell_clear(&r);
+    return st;
+}
+
+/* Leaves the cells that have a result, in their order. */
+static void drop_empty_cells(grid *g) {
+    ib_record *r = &g->record;
+    size_t n = 0;
+    for (size_t i = 0; i < r->n_cells; i++) {
+        if (!ib_run_cell_measured(&r->cells[i])) {
+            ib_cell_clear(&r->cells[i]);
+        } else {
+            ib_cell moved = r->cells[i];
+            r->cells[i] = (ib_cell){0};
+            r->cells[n++] = moved;
+        }
+    }
+    r->n_cells = n;
+}
+
+static ib_status run_grid(grid *g, ib_error *err) {
+    ib_cli *cli = g->cli;
+    ib_error late = {0};
+    ib_status st = IB_OK;
+    for (g->at = 0; g->at < g->n_cells && st == IB_OK; g->at++) {
+        st = ib_signals_check(err);
+        if (st == IB_OK)
+            st = run_cell(g, err);
+        if (cli->out.gone && !cli->options.output)
+            return IB_OK; /* the reader had enough */
+    }
+    g->keep_journal = g->keep_journal || st != IB_OK;
+    ib_progress_wipe(&g->progress);
+    drop_empty_cells(g);
+    if ((st != IB_OK && !is_stop(st)) || !g->record.n_cells)
+        return st;
+    ib_status reported = ib_cli_write_file(cli, &g->record, st == IB_OK ? err : &late);
+    if (reported == IB_OK && !ib_cli_shows_text(&cli->options))
+        reported = ib_cli_print(cli, &g->record, true, st == IB_OK ? err : &late);
+    if (st != IB_OK || reported != IB_OK) {
+        g->keep_journal = true;
+        return st != IB_OK ? st : reported;
+    }
+    return g->first_failure == IB_OK ? ib_cli_verdict(&cli->options, &g->record, err) : IB_OK;
+}
+
+/* --- one cell alone --- */
+
+static ib_status report_single(grid *g, ib_run_cell *r, ib_status st, ib_error *err) {
+    ib_error late = {0};
+    const bool stopped = is_stop(st);
+    if (g->cli->out.gone && !g->cli->options.output && stopped)
+        return IB_OK; /* the reader had enough */
+    if ((st != IB_OK && !stopped) || !ib_run_cell_measured(r->cell))
+        return st;
+    if (r->live)
+        IB_TRY(ib_run_cell_header(r, NULL, err));
+    ib_status reported = ib_cli_report(g->cli, &g->record, r->live, stopped ? &late : err);
+    if (reported != IB_OK)
+        g->keep_journal = true;
+    if (st == IB_OK)
+        st = reported;
+    return st == IB_OK ? ib_cli_verdict(&g->cli->options, &g->record, err) : st;
+}
+
+static ib_status run_single(grid *g, ib_error *err) {
+    ib_run_cell r;
+    ib_cell *cell = &g->record.cells[0];
+    if (g->done[0]) { /* all that was missing is FILE */
+        IB_TRY(ib_cli_report(g->cli, &g->record, false, err));
+        return ib_cli_verdict(&g->cli->options, &g->record, err);
+    }
+    ib_status st = ib_run_cell_init(&r, g->cli, &g->input, 0, cell, cell->n_runs == 0, err);
+    r.plan.finished_run = g->journal ? finished_run : NULL;
+    r.plan.finished_user = g;
+    if (st == IB_OK)
+        st = ib_run_cell_go(&r, err);
+    if (st == IB_OK && g->journal)
+        st = ib_journal_done(g->journal, 0, cell, err);
+    g->keep_journal = st != IB_OK;
+    st = report_single(g, &r, st, err);
+    ib_run_cell_clear(&r);
+    return st;
 }
 
 /* --- run --- */
 
-static ib_status prepare(run_state *s, ib_error *err) {
-    ib_cli *cli = s->cli;
-    const ib_options *o = &cli->options;
-    const char *inputs[] = {o->model_id, o->prompt_file ? o->prompt_file : "",
-                            o->messages ? o->messages : "", NULL};
-    if (!o->output || ib_cli_shows_text(o))
-        IB_TRY(ib_output_check(&cli->out, err));
-    if (o->output)
-        IB_TRY(ib_output_probe(o->output, o->force, inputs, err));
-    IB_TRY(plan_prompt(s, &s->plan.prompt, err));
-    ib_cli_engine_config(cli, &s->plan.engine);
-    plan_generation(o, &s->plan.generation);
-    s->plan.n_repetitions = o->repetitions;
-    s->plan.n_warmup = o->warmup;
-    s->plan.n_batch = o->batch;
-    s->plan.n_depth = o->depth;
-    s->plan.roofline = o->roofline ? strcmp(o->roofline, "on") == 0 : ib_cli_shows_text(o);
-    s->plan.stop_signal = ib_signals_flag();
-    if (ib_cli_shows_text(o) && !o->quiet) {
-        s->sink = (ib_stream_sink){.token = on_token, .user = s};
-        s->plan.sink = &s->sink;
-        s->gaps = o->print_median ? calloc((size_t)o->max_new_tokens, sizeof *s->gaps) : NULL;
-        if (o->print_median && !s->gaps)
-            return ib_fail_memory(err, (size_t)o->max_new_tokens, "the running median");
-    }
-    IB_TRY(ib_cli_record_start(cli, &s->record, err));
-    IB_TRY(ib_record_add_cell(&s->record, &s->cell, err));
-    return ib_cli_asked(o, &s->cell->asked, err);
-}
-
-static bool something_measured(const ib_cell *cell) {
-    for (size_t i = 0; i < cell->n_runs; i++)
-        if (!cell->runs[i].warmup && cell->runs[i].n_tokens)
-            return true;
-    return false;
-}
-
-static ib_status run(run_state *s, ib_error *err) {
-    ib_cli *cli = s->cli;
-    ib_error late = {0};
-    IB_TRY(prepare(s, err));
+static ib_status run(grid *g, ib_error *err) {
+    IB_TRY(check_outputs(g, err));
+    IB_TRY(ib_run_input_read(&g->input, &g->cli->options, err));
+    if (g->cli->options.dry_run)
+        return ib_cli_dry_run(g->cli, &g->input, err);
+    IB_TRY(prepare(g, err));
     ib_signals_defer();
-    ib_status st = ib_bench_run_cell(s->cell, &s->plan, err);
-    bool stopped = st == IB_E_INTERRUPTED || st == IB_E_TERMINATED;
-    if (s->live_status != IB_OK && (st == IB_OK || stopped)) {
-        *err = s->live_error;
-        return s->live_status;
-    }
-    if (cli->out.gone && !cli->options.output && stopped)
-        return IB_OK; /* the reader had enough */
-    if ((st != IB_OK && !stopped) || !something_measured(s->cell))
-        return st;
-    if (s->sink.token && !s->header_out)
-        IB_TRY(print_header(s, err));
-    ib_status reported =
-        ib_cli_report(cli, &s->record, s->sink.token != NULL, stopped ? &late : err);
-    if (st == IB_OK)
-        st = reported;
-    return st == IB_OK ? ib_cli_verdict(&cli->options, &s->record, err) : st;
+    return g->n_cells == 1 ? run_single(g, err) : run_grid(g, err);
 }
 
 ib_status ib_cmd_run(ib_cli *cli, ib_error *err) {
-    run_state s = {.cli = cli};
-    ib_status st = run(&s, err);
-    ib_record_clear(&s.record);
-    ib_generation_clear(&s.plan.generation);
-    ib_buf_clear(&s.prompt_text);
-    json_decref(s.messages);
-    free(s.gaps);
+    grid g = {.cli = cli, .n_cells = ib_options_n_cells(&cli->options)};
+    const ib_log log = cli->log;
+    ib_status st = run(&g, err);
+    if (st == IB_OK && g.first_failure != IB_OK) {
+        st = g.first_failure;
+        cli->reported = true; /* cell by cell */
+    }
+    ib_progress_wipe(&g.progress);
+    cli->log = log;
+    ib_journal_close(g.journal, !(g.keep_journal && g.journal && ib_journal_n_runs(g.journal) > 0));
+    ib_record_clear(&g.record);
+    ib_run_input_clear(&g.input);
+    free(g.done);
     return st;
 }

@@ -71,9 +71,9 @@ ib_status ib_cli_run(ib_cli *cli, ib_error *err) {
 int ib_cli_finish(ib_cli *cli, ib_status status, ib_error *err) {
     ib_error late = {0};
     ib_status flushed = ib_output_flush(&cli->out, &late);
-    if (status != IB_OK)
+    if (status != IB_OK && !cli->reported)
         ib_messages_print_error(err, cli->json_errors);
-    else if (flushed != IB_OK)
+    else if (status == IB_OK && flushed != IB_OK)
         ib_messages_print_error(&late, cli->json_errors);
     ib_output_clear(&cli->out);
     ib_options_clear(&cli->options);

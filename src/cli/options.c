@@ -4,6 +4,8 @@
  */
 #include "cli/options.h"
 
+#include "base/file.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,36 +74,111 @@ ib_status ib_option_refuse_value(ib_error *err, const ib_option *row, const char
                    row->name, ib_quotez(value, shown));
 }
 
+/* Lists make a grid, and only run has one. */
+static ib_status check_list(parse_state *s, const ib_option *row, const char *value, size_t n,
+                            ib_error *err) {
+    if (n <= 1 || s->o->command->id == IB_COMMAND_RUN)
+        return IB_OK;
+    return ib_option_bad_value(err, row, value, "one value (lists are for 'run')");
+}
+
 static ib_status set_count(parse_state *s, const ib_option *row, const char *value, ib_error *err) {
-    uint64_t n = 0;
-    char allowed[96];
-    if (row->grid && value[strspn(value, "0123456789,+*-")] == '\0' && strchr(value, ',') &&
-        value[0] != ',')
-        return ib_option_refuse_value(err, row, value);
-    if (!ib_parse_u64(ib_str_of(value), &n) || n < row->min || n > row->max) {
-        (void)snprintf(allowed, sizeof allowed, "a whole number from %llu to %llu",
-                       (unsigned long long)row->min, (unsigned long long)row->max);
+    uint64_t n = 0, *list = NULL;
+    size_t n_list = 0;
+    char allowed[128];
+    (void)snprintf(allowed, sizeof allowed, "a whole number from %llu to %llu%s",
+                   (unsigned long long)row->min, (unsigned long long)row->max,
+                   row->axis && s->o->command->id == IB_COMMAND_RUN
+                       ? ", or a list with commas and ranges (1-64*2)"
+                       : "");
+    if (row->axis) {
+        ib_axis_values *axis = &s->o->axes[row->axis];
+        ib_status st = ib_plan_counts(ib_str_of(value), row->min, row->max, &list, &n_list, err);
+        if (st == IB_E_USAGE)
+            return ib_option_bad_value(err, row, value, allowed);
+        IB_TRY(st);
+        axis->counts = list;
+        axis->n = n_list;
+        IB_TRY(check_list(s, row, value, n_list, err));
+        n = list[0];
+    } else if (!ib_parse_u64(ib_str_of(value), &n) || n < row->min || n > row->max) {
         return ib_option_bad_value(err, row, value, allowed);
     }
     memcpy((char *)s->o + row->offset, &n, sizeof n);
     return IB_OK;
 }
 
-static ib_status set_choice(parse_state *s, const ib_option *row, const char *value,
+/* value in pieces at the commas; *n = 0 when a piece is empty. */
+static ib_status split(ib_axis_values *axis, const char *value, ib_error *err) {
+    size_t n = 1;
+    for (const char *p = value; *p; p++)
+        n += *p == ',';
+    axis->store = ib_strdup(value);
+    axis->words = calloc(n, sizeof *axis->words);
+    if (!axis->store || !axis->words)
+        return ib_fail_memory(err, strlen(value), "a list of values");
+    char *p = axis->store;
+    for (axis->n = 0; axis->n < n; axis->n++) {
+        size_t len = strcspn(p, ",");
+        axis->words[axis->n] = p;
+        if (!len && n > 1) {
+            axis->n = 0;
+            return IB_OK;
+        }
+        p[len] = '\0';
+        p += len + 1;
+    }
+    return IB_OK;
+}
+
+/* A name with a comma that exists is one name. */
+static ib_status set_text(parse_state *s, const ib_option *row, const char *value, ib_error *err) {
+    if (row->axis && strchr(value, ',') && !ib_path_exists(value)) {
+        ib_axis_values *axis = &s->o->axes[row->axis];
+        IB_TRY(split(axis, value, err));
+        if (!axis->n)
+            return ib_option_bad_value(err, row, value, "values with one comma between them");
+        IB_TRY(check_list(s, row, value, axis->n, err));
+        value = axis->words[0];
+    }
+    memcpy((char *)s->o + row->offset, &value, sizeof value);
+    return IB_OK;
+}
+
+static ib_status one_choice(const ib_option *row, const char *value, const char **out,
                             ib_error *err) {
     char allowed[192] = "one of";
     size_t n = strlen(allowed);
     const ib_choice *found = find_choice(row->choices, value);
-    if (found && !found->later) {
-        memcpy((char *)s->o + row->offset, &found->name, sizeof found->name);
+    if (found && found->later)
+        return ib_option_refuse_value(err, row, value);
+    if (found) {
+        *out = found->name;
         return IB_OK;
     }
-    if (found || (row->grid && strchr(value, ',')))
-        return ib_option_refuse_value(err, row, value);
     for (const ib_choice *c = row->choices; c->name && n < sizeof allowed; c++)
         if (!c->later)
             n += (size_t)snprintf(allowed + n, sizeof allowed - n, " %s", c->name);
     return ib_option_bad_value(err, row, value, allowed);
+}
+
+static ib_status set_choice(parse_state *s, const ib_option *row, const char *value,
+                            ib_error *err) {
+    ib_axis_values *axis = &s->o->axes[row->axis];
+    const char *name = NULL;
+    if (row->axis && strchr(value, ',')) {
+        IB_TRY(split(axis, value, err));
+        for (size_t i = 0; i < axis->n; i++)
+            IB_TRY(one_choice(row, axis->words[i], &axis->words[i], err));
+        if (!axis->n)
+            return ib_option_bad_value(err, row, value, "values with one comma between them");
+        IB_TRY(check_list(s, row, value, axis->n, err));
+        name = axis->words[0];
+    } else {
+        IB_TRY(one_choice(row, value, &name, err));
+    }
+    memcpy((char *)s->o + row->offset, &name, sizeof name);
+    return IB_OK;
 }
 
 static bool parse_ids(ib_str text, size_t max_ids, ib_id_list *out) {
@@ -174,8 +251,7 @@ static ib_status set_value(parse_state *s, const ib_option *row, const char *val
         memcpy((char *)s->o + row->offset, &on, sizeof on);
         return IB_OK;
     case IB_OPTION_TEXT:
-        memcpy((char *)s->o + row->offset, &value, sizeof value);
-        return IB_OK;
+        return set_text(s, row, value, err);
     case IB_OPTION_COUNT:
         return set_count(s, row, value, err);
     case IB_OPTION_CHOICE:
@@ -299,7 +375,8 @@ static void set_defaults(ib_options *o) {
     *o = (ib_options){.command = &ib_commands[IB_COMMAND_RUN],
                       .max_new_tokens = 256,
                       .batch = 1,
-                      .repetitions = 1,
+                      .repetitions = 0,     /* set once it is known whether this */
+                      .warmup = UINT64_MAX, /* is a grid */
                       .processes = 1,
                       .blocksize = 64,
                       .max_shard_bytes = 5000000000u};
@@ -354,6 +431,73 @@ static void fill_unset(ib_options *o) {
         o->forced_eos_token_id = (ib_id_list){.ids = one, .n = 1};
 }
 
+static void lengths_of(const ib_options *o, size_t lengths[IB_AXIS_COUNT]) {
+    for (size_t i = 0; i < IB_AXIS_COUNT; i++)
+        lengths[i] = o->axes[i].n;
+}
+
+size_t ib_options_n_cells(const ib_options *o) {
+    size_t lengths[IB_AXIS_COUNT], n = 1;
+    lengths_of(o, lengths);
+    return ib_plan_n_cells(lengths, &n, NULL) == IB_OK ? n : 1;
+}
+
+static void set_values(ib_options *o, const size_t positions[IB_AXIS_COUNT]) {
+    const struct {
+        ib_axis axis;
+        const char **at;
+    } words[] = {{IB_AXIS_MODEL, &o->model_id},
+                 {IB_AXIS_DEVICE, &o->device},
+                 {IB_AXIS_QUANT, &o->quant},
+                 {IB_AXIS_DTYPE, &o->dtype},
+                 {IB_AXIS_ATTN, &o->attn}};
+    const struct {
+        ib_axis axis;
+        uint64_t *at;
+    } counts[] = {{IB_AXIS_THREADS, &o->threads},
+                  {IB_AXIS_BATCH, &o->batch},
+                  {IB_AXIS_DEPTH, &o->depth},
+                  {IB_AXIS_INPUT_LEN, &o->input_len},
+                  {IB_AXIS_MAX_NEW_TOKENS, &o->max_new_tokens}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (o->axes[words[i].axis].n)
+            *words[i].at = o->axes[words[i].axis].words[positions[words[i].axis]];
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++)
+        if (o->axes[counts[i].axis].n)
+            *counts[i].at = o->axes[counts[i].axis].counts[positions[counts[i].axis]];
+}
+
+ib_status ib_options_cell(const ib_options *o, size_t cell, ib_options *out, ib_error *err) {
+    size_t lengths[IB_AXIS_COUNT], positions[IB_AXIS_COUNT];
+    lengths_of(o, lengths);
+    ib_plan_positions(lengths, cell, positions);
+    *out = *o;
+    set_values(out, positions);
+    IB_TRY(ib_options_check(out, err));
+    fill_unset(out);
+    return IB_OK;
+}
+
+/* Checks between options hold for each cell, before the first runs. */
+static ib_status complete(ib_options *o, ib_error *err) {
+    size_t lengths[IB_AXIS_COUNT], n = 1;
+    ib_options cell;
+    lengths_of(o, lengths);
+    IB_TRY(ib_plan_n_cells(lengths, &n, err));
+    if (!o->repetitions)
+        o->repetitions = n > 1 ? 5 : 1;
+    if (o->warmup == UINT64_MAX)
+        o->warmup = n > 1 ? 1 : 0;
+    if (n == 1)
+        IB_TRY(ib_options_check(o, err));
+    for (size_t i = 0; n > 1 && i < n; i++)
+        IB_TRY(ib_options_cell(o, i, &cell, err));
+    if (!o->model_id && o->command->id == IB_COMMAND_RUN)
+        o->model_id = ib_default_model;
+    fill_unset(o);
+    return IB_OK;
+}
+
 ib_status ib_options_parse(ib_options *out, int argc, char **argv, ib_error *err) {
     parse_state s = {.o = out, .argc = argc, .next = 1, .argv = argv};
     set_defaults(out);
@@ -373,9 +517,7 @@ ib_status ib_options_parse(ib_options *out, int argc, char **argv, ib_error *err
     }
     if (out->help || out->version)
         return IB_OK;
-    IB_TRY(ib_options_check(out, err));
-    fill_unset(out);
-    return IB_OK;
+    return complete(out, err);
 }
 
 void ib_options_clear(ib_options *o) {
@@ -384,5 +526,11 @@ void ib_options_clear(ib_options *o) {
         if (lists[i]->given) /* defaults are static */
             free(lists[i]->ids);
         *lists[i] = (ib_id_list){0};
+    }
+    for (size_t i = 0; i < IB_AXIS_COUNT; i++) {
+        free(o->axes[i].counts);
+        free(o->axes[i].words);
+        free(o->axes[i].store);
+        o->axes[i] = (ib_axis_values){0};
     }
 }

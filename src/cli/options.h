@@ -6,8 +6,9 @@
 #define IB_CLI_OPTIONS_H
 
 #include "base/str.h"
+#include "bench/plan.h"
 
-enum { IB_OPTIONS_MAX_ARGS = 2, IB_OPTIONS_MAX_ROWS = 96, IB_OPTIONS_MAX_PERCENTILES = 16 };
+enum { IB_OPTIONS_MAX_ARGS = 64, IB_OPTIONS_MAX_ROWS = 96, IB_OPTIONS_MAX_PERCENTILES = 16 };
 
 typedef enum ib_command_id {
     IB_COMMAND_RUN,
@@ -58,7 +59,7 @@ typedef struct ib_option {
     size_t offset;     /* into ib_options */
     uint64_t min, max; /* COUNT; IDS: max = most ids */
     const ib_choice *choices;
-    bool grid;            /* a comma list is known and refused */
+    ib_axis axis;         /* run: a list of values makes a grid; else IB_AXIS_NONE */
     const char *fallback; /* the default as help shows it; "" = none */
     const char *group, *help;
 } ib_option;
@@ -73,6 +74,14 @@ typedef struct ib_percent_list {
     double values[IB_OPTIONS_MAX_PERCENTILES];
     size_t n; /* 0 = not given */
 } ib_percent_list;
+
+/* The values of one axis as given; none = the option was not given. */
+typedef struct ib_axis_values {
+    uint64_t *counts;   /* owned; COUNT */
+    const char **words; /* owned; TEXT and CHOICE */
+    char *store;        /* owned: what words points into, or NULL */
+    size_t n;
+} ib_axis_values;
 
 typedef struct ib_options { /* texts are borrowed from argv or static */
     const ib_command *command;
@@ -98,8 +107,12 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     ib_percent_list percentiles;
     uint64_t n_ctx; /* inspect: positions to count the KV cache for; 0 = the model's */
 
+    bool resume, dry_run;
+
     const char *log_level, *errors;
     bool quiet;
+    /* run: the members above hold the first values; ib_options_cell gives those of a cell */
+    ib_axis_values axes[IB_AXIS_COUNT];
 } ib_options;
 
 extern const ib_command ib_commands[IB_COMMAND_COUNT];
@@ -114,6 +127,11 @@ extern const char ib_default_prompt[];        /* 3857 bytes */
  * case. */
 ib_status ib_options_parse(ib_options *out, int argc, char **argv, ib_error *err) IB_MUST_CHECK;
 void ib_options_clear(ib_options *o);
+/* Cells of the grid that the lists make; 1 without lists. */
+size_t ib_options_n_cells(const ib_options *o);
+/* The options of one cell (cell < n_cells), checked and completed. Borrows from o: do not clear. */
+ib_status ib_options_cell(const ib_options *o, size_t cell, ib_options *out,
+                          ib_error *err) IB_MUST_CHECK;
 /* The value of --errors wherever it stands, so that a failing parse reports in that form too. */
 bool ib_options_want_json_errors(int argc, char **argv);
 

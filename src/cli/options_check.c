@@ -59,23 +59,16 @@ static ib_status check_device(const ib_options *o, ib_error *err) {
     const ib_option *row = ib_option_find(IB_COMMAND_RUN, IB_STR("device"));
     if (!o->device || device_is_word(o->device))
         return IB_OK;
-    if (strchr(o->device, ','))
-        return ib_option_refuse_value(err, row, o->device);
     return ib_option_bad_value(err, row, o->device,
                                "auto, cpu, cuda, cuda:N, xpu, xpu:N or xpu:cpu");
 }
 
 static ib_status check_format(const ib_options *o, ib_error *err) {
-    static const char *const later[] = {"jsonl",       "csv",  "markdown", "html",
-                                        "llama-bench", "vllm", "hyperfine"};
     const ib_option *row = ib_option_find(IB_COMMAND_RUN, IB_STR("format"));
     char allowed[160] = "one of";
     if (!o->format || !(o->command->id == IB_COMMAND_RUN || o->command->id == IB_COMMAND_REPORT) ||
         ib_report_find(o->format))
         return IB_OK;
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (strcmp(later[i], o->format) == 0)
-            return ib_option_refuse_value(err, row, o->format);
     for (size_t i = 0, n = strlen(allowed); i < ib_report_n_formats() && n < sizeof allowed; i++)
         n += (size_t)snprintf(allowed + n, sizeof allowed - n, " %s", ib_report_format_at(i)->name);
     return ib_option_bad_value(err, row, o->format, allowed);
@@ -86,6 +79,12 @@ static ib_status check_values(const ib_options *o, ib_error *err) {
     const ib_option *processes = ib_option_find(IB_COMMAND_RUN, IB_STR("processes"));
     const ib_option *blocksize = ib_option_find(IB_COMMAND_QUANTIZE, IB_STR("blocksize"));
     char value[24];
+    if (o->resume && !o->output)
+        return ib_fail(err, IB_E_USAGE,
+                       "--resume in the command line: there is no journal without --output; fix: "
+                       "give the --output of the interrupted command");
+    if (o->resume && o->dry_run)
+        return conflict(err, "resume", "dry-run");
     if (o->command->id != IB_COMMAND_QUANTIZE && o->quant && strcmp(o->quant, "none") != 0 &&
         !ib_synthetic_asked(o->model_id))
         return ib_option_refuse_value(err, quant, o->quant);

@@ -19,7 +19,8 @@ const char ib_default_model[] = "unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit";
 const ib_command ib_commands[IB_COMMAND_COUNT] = {
     {IB_COMMAND_RUN, "run", "", "measure the generation of tokens (the default command)", 0, 0,
      false, false},
-    {IB_COMMAND_REPORT, "report", "FILE", "render a saved record again", 1, 1, false, false},
+    {IB_COMMAND_REPORT, "report", "FILE...", "render saved records again, several side by side", 1,
+     IB_OPTIONS_MAX_ARGS, false, false},
     {IB_COMMAND_INSPECT, "inspect", "MODEL",
      "show configuration, tensors, formats, parameters, bytes per token and memory need", 0, 1,
      false, false},
@@ -86,7 +87,7 @@ static const ib_choice level_choices[] = {{"error", NULL, false},
 
 const ib_option ib_option_rows[] = {
     {ROW("model-id", "m", "MODEL", MODEL_COMMANDS & ~BIT(QUANTIZE)), TEXT(model_id, ""),
-     .group = "Model",
+     .axis = IB_AXIS_MODEL, .group = "Model",
      .help = "model folder, .gguf file, or the id of a model in the local Hugging Face cache; run "
              "without it measures unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit; synthetic:NAME or "
              "synthetic:PATH/config.json: random weights of that shape (llama-3.1-8b, "
@@ -99,41 +100,42 @@ const ib_option ib_option_rows[] = {
     {ROW("offline", "", NULL, MODEL_COMMANDS), FLAG(offline), .group = "Model",
      .help = "never use the network (this version has no download yet)"},
 
-    {ROW("device", "", "DEVICE", COMPUTING), TEXT(device, "auto"), .group = "Computation",
+    {ROW("device", "", "DEVICE", COMPUTING), TEXT(device, "auto"), .axis = IB_AXIS_DEVICE,
+     .group = "Computation",
      .help = "auto, cpu, cuda[:N], xpu[:N] or xpu:cpu; auto takes an Intel GPU as xpu, else cuda, "
              "else cpu; a device that is named and absent is an error"},
-    {ROW("attn", "", "KIND", COMPUTING), CHOICE(attn, attn_choices, "eager"), .grid = true,
+    {ROW("attn", "", "KIND", COMPUTING), CHOICE(attn, attn_choices, "eager"), .axis = IB_AXIS_ATTN,
      .group = "Computation", .help = "implementation of attention"},
-    {ROW("dtype", "", "TYPE", COMPUTING), CHOICE(dtype, dtype_choices, "auto"), .grid = true,
-     .group = "Computation",
+    {ROW("dtype", "", "TYPE", COMPUTING), CHOICE(dtype, dtype_choices, "auto"),
+     .axis = IB_AXIS_DTYPE, .group = "Computation",
      .help = "activations, KV cache and head; float32 implies --compute float32 and overrides the "
              "compute dtype of the checkpoint"},
     {ROW("compute", "", "KIND", COMPUTING), CHOICE(compute, compute_choices, "auto"),
      .group = "Computation",
      .help = "arithmetic of the matrix products; auto may use any whose error is below that of "
              "the reference in bfloat16"},
-    {ROW("quant", "", "TYPE", COMPUTING), CHOICE(quant, run_quant_choices, "none"), .grid = true,
-     .group = "Computation",
+    {ROW("quant", "", "TYPE", COMPUTING), CHOICE(quant, run_quant_choices, "none"),
+     .axis = IB_AXIS_QUANT, .group = "Computation",
      .help = "format of a synthetic model's weights, bf16 unless given; with a real model only "
              "none in this version (quantize writes a quantized folder)"},
     {ROW("threads", "t", "N", COMPUTING | BIT(QUANTIZE)), COUNT(threads, 1, 1024, "automatic"),
-     .grid = true, .group = "Computation",
+     .axis = IB_AXIS_THREADS, .group = "Computation",
      .help = "threads of the CPU backend; automatic: the physical cores allowed to the process"},
     {ROW("cpu-tier", "", "TIER", COMPUTING), CHOICE(cpu_tier, tier_choices, "best"),
      .group = "Computation", .help = "instructions that the CPU backend may use at most"},
 
     {ROW("max-new-tokens", "n output-len osl", "N", RUN),
-     COUNT(max_new_tokens, 1, MOST_TOKENS, "256"), .grid = true, .group = "Generation",
-     .help = "tokens to generate"},
-    {ROW("input-len", "p isl", "N", RUN), COUNT(input_len, 1, MOST_TOKENS, ""), .grid = true,
-     .group = "Generation",
+     COUNT(max_new_tokens, 1, MOST_TOKENS, "256"), .axis = IB_AXIS_MAX_NEW_TOKENS,
+     .group = "Generation", .help = "tokens to generate"},
+    {ROW("input-len", "p isl", "N", RUN), COUNT(input_len, 1, MOST_TOKENS, ""),
+     .axis = IB_AXIS_INPUT_LEN, .group = "Generation",
      .help = "a prompt of N random token ids in place of text; end ids are ignored then, and none "
              "is forced"},
-    {ROW("depth", "d", "N", RUN), COUNT(depth, 0, MOST_TOKENS, "0"), .grid = true,
+    {ROW("depth", "d", "N", RUN), COUNT(depth, 0, MOST_TOKENS, "0"), .axis = IB_AXIS_DEPTH,
      .group = "Generation",
      .help = "random token ids in the KV cache in front of the prompt, put there before the timed "
              "part"},
-    {ROW("batch", "b batch-size", "N", RUN), COUNT(batch, 1, 4096, "1"), .grid = true,
+    {ROW("batch", "b batch-size", "N", RUN), COUNT(batch, 1, 4096, "1"), .axis = IB_AXIS_BATCH,
      .group = "Generation",
      .help = "independent sequences at a time; with more than one, end ids are ignored"},
     {ROW("eos-token-id", "", "IDS", RUN), IDS(eos_token_id, 16, "1"), .group = "Generation",
@@ -160,12 +162,18 @@ const ib_option ib_option_rows[] = {
     {ROW("no-parse-special", "", NULL, RUN | BIT(TOKENIZE)), FLAG(no_parse_special),
      .group = "Prompt", .help = "special tokens in the text are plain text"},
 
-    {ROW("repetitions", "r num-iters", "N", RUN), COUNT(repetitions, 1, 10000, "1"),
-     .group = "Measurement", .help = "measured runs"},
-    {ROW("warmup", "num-iters-warmup", "N", RUN), COUNT(warmup, 0, 10000, "0"),
+    {ROW("repetitions", "r num-iters", "N", RUN), COUNT(repetitions, 1, 10000, "1; of a grid 5"),
+     .group = "Measurement", .help = "measured runs of each cell"},
+    {ROW("warmup", "num-iters-warmup", "N", RUN), COUNT(warmup, 0, 10000, "0; of a grid 1"),
      .group = "Measurement", .help = "runs before them that are kept apart"},
     {ROW("processes", "", "N", RUN), COUNT(processes, 1, 1000, "1"), .group = "Measurement",
      .help = "processes to spread the runs over (only 1 in this version)"},
+    {ROW("resume", "", NULL, RUN), FLAG(resume), .group = "Measurement",
+     .help =
+         "go on with an interrupted command: the same one with --resume takes what FILE.journal "
+         "holds and runs the rest; without a journal it begins at the beginning"},
+    {ROW("dry-run", "", NULL, RUN), FLAG(dry_run), .group = "Measurement",
+     .help = "show the cells, and the memory that each needs; nothing is run, no weight is read"},
     {ROW("strict", "", NULL, RUN), FLAG(strict), .group = "Measurement",
      .help = "exit with 10 when the measurement is noisy, not only when it is invalid"},
 
@@ -232,8 +240,6 @@ const ib_option ib_option_rows[] = {
     {ROW("peak-gbps", "", "N", RUN), LATER, .help = "memory bandwidth to compare with"},
     {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},
     {ROW("max-time", "", "SECONDS", RUN), LATER, .help = "stop repeating after this time"},
-    {ROW("resume", "", NULL, RUN), LATER, .help = "go on with an interrupted grid"},
-    {ROW("dry-run", "", NULL, RUN), LATER, .help = "show what would be run"},
     {ROW("print-config", "", NULL, RUN), LATER, .help = "show the settings in force"},
     {ROW("load-mode", "", "MODE", RUN), LATER, .help = "how weights are read"},
 };

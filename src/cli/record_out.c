@@ -124,32 +124,52 @@ static ib_status render(const ib_record *record, const char *format, const ib_re
     return f->write(record, ro, out, err);
 }
 
-ib_status ib_cli_report(ib_cli *cli, const ib_record *record, bool printed_live, ib_error *err) {
+static ib_report_options report_options(const ib_options *o) {
+    return (ib_report_options){.percentiles = o->percentiles.n ? o->percentiles.values : NULL,
+                               .n_percentiles = o->percentiles.n,
+                               .print_median = true,
+                               .running_median = o->print_median};
+}
+
+ib_status ib_cli_write_file(const ib_cli *cli, const ib_record *record, ib_error *err) {
     const ib_options *o = &cli->options;
-    ib_report_options ro = {.percentiles = o->percentiles.n ? o->percentiles.values : NULL,
-                            .n_percentiles = o->percentiles.n,
-                            .print_median = true,
-                            .running_median = o->print_median};
-    const char *on_stdout = ib_cli_shows_text(o) ? "text" : o->output ? NULL : o->format;
+    const ib_report_options ro = report_options(o);
     ib_buf text;
+    if (!o->output)
+        return IB_OK;
     ib_buf_init(&text);
-    ib_status st = IB_OK;
-    if (o->output) {
-        st = render(record, o->format ? o->format : "json", &ro, &text, err);
-        if (st == IB_OK)
-            st = ib_file_write(o->output, text.ptr, text.len, err);
-        ib_buf_reset(&text);
-    }
-    if (st == IB_OK && on_stdout) {
-        ro.body_only = printed_live || o->quiet;
-        st = render(record, on_stdout, &ro, &text, err);
-        if (st == IB_OK)
-            st = ib_output_write(&cli->out, text.ptr, text.len, err);
-        if (st == IB_OK)
-            st = ib_output_flush(&cli->out, err);
-    }
+    ib_status st = render(record, o->format ? o->format : "json", &ro, &text, err);
+    if (st == IB_OK)
+        st = ib_file_write(o->output, text.ptr, text.len, err);
     ib_buf_clear(&text);
     return st;
+}
+
+ib_status ib_cli_print(ib_cli *cli, const ib_record *record, bool body_only, ib_error *err) {
+    const ib_options *o = &cli->options;
+    const char *format = ib_cli_shows_text(o) ? "text" : o->output ? NULL : o->format;
+    ib_report_options ro = report_options(o);
+    ib_buf text;
+    if (!format)
+        return IB_OK;
+    ro.body_only = body_only || o->quiet;
+    ib_buf_init(&text);
+    ib_status st = render(record, format, &ro, &text, err);
+    if (st == IB_OK)
+        st = ib_output_write(&cli->out, text.ptr, text.len, err);
+    if (st == IB_OK)
+        st = ib_output_flush(&cli->out, err);
+    ib_buf_clear(&text);
+    return st;
+}
+
+ib_status ib_cli_report(ib_cli *cli, const ib_record *record, bool printed_live, ib_error *err) {
+    IB_TRY(ib_cli_write_file(cli, record, err));
+    return ib_cli_print(cli, record, printed_live, err);
+}
+
+const char *ib_cli_program_version(void) {
+    return IB_VERSION " " IB_COMMIT;
 }
 
 ib_status ib_cli_verdict(const ib_options *o, const ib_record *record, ib_error *err) {

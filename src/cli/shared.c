@@ -37,8 +37,7 @@ static ib_compute compute_of(const ib_options *o) {
     return IB_COMPUTE_AUTO;
 }
 
-void ib_cli_engine_config(const ib_cli *cli, ib_engine_config *out) {
-    const ib_options *o = &cli->options;
+void ib_cli_engine_config(const ib_cli *cli, const ib_options *o, ib_engine_config *out) {
     *out = (ib_engine_config){.model_id = o->model_id,
                               .revision = o->revision,
                               .cache_dir = o->cache_dir,
@@ -76,7 +75,7 @@ static ib_status open_folder(ib_cli_text *t, const char *folder, const ib_log *l
 
 static ib_status open_gguf(ib_cli_text *t, const ib_cli *cli, const char *path, ib_error *err) {
     ib_engine_config config;
-    ib_cli_engine_config(cli, &config);
+    ib_cli_engine_config(cli, &cli->options, &config);
     config.model_id = path;
     config.weights = false;
     IB_TRY(ib_engine_open(&t->engine, &config, NULL, err));

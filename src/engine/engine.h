@@ -31,6 +31,10 @@ typedef struct ib_engine_config {
      * its weights and such a KV cache exceed the memory at hand; 0 = weights alone */
     uint64_t n_positions;
     const ib_log *log;
+    /* NULL, or called once the device is open and before weights go there; kind: "cpu", "xpu", ...
+     */
+    void (*on_device)(void *user, const char *kind);
+    void *on_device_user;
 } ib_engine_config;
 
 /* Opens the model: hub, checkpoint, configuration, tokenizer, templates, device, weights. Load

@@ -207,7 +207,13 @@ static ib_status open_device(ib_engine *e, const ib_engine_config *c, ib_error *
                        "--compute int8 with --dtype float32, which means float32 throughout; fix: "
                        "leave one of them out");
     IB_TRY(settle_dtype(e, c, err));
-    return ib_device_open(&e->device, c->device ? c->device : "auto", &config, err);
+    IB_TRY(ib_device_open(&e->device, c->device ? c->device : "auto", &config, err));
+    if (c->on_device) {
+        ib_device_info info = {0};
+        ib_backend_of(e->device)->info(e->device, &info);
+        c->on_device(c->on_device_user, info.kind);
+    }
+    return IB_OK;
 }
 
 static ib_status load_weights(ib_engine *e, const ib_engine_config *c, ib_error *err) {

@@ -182,6 +182,21 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     return read_runs(c, o, where, err);
 }
 
+ib_status ib_record_cell_from_json(ib_cell *out, const json_t *json, const char *where,
+                                   ib_error *err) {
+    return read_cell(out, json, where, err);
+}
+
+ib_status ib_record_run_from_json(ib_cell *to, const json_t *json, const char *where,
+                                  ib_error *err) {
+    ib_run_record *run;
+    if (!json_is_object(json))
+        return bad(err, where, "a run must be an object");
+    IB_TRY(ib_cell_add_run(to, &run, err));
+    run->n_seqs = 1;
+    return read_run(run, json, where, err);
+}
+
 static ib_status read_version(const json_t *json, const char *where, ib_error *err) {
     ib_str version;
     char quoted[IB_QUOTED];

@@ -129,6 +129,14 @@ ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) IB_
 /* One cell as a record of its own (a line of the jsonl format). */
 ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out,
                                  ib_error *err) IB_MUST_CHECK;
+/* Parts of a record, for journals: a cell without its runs (and with the summary of none), one run;
+ * and back. Reading appends the run to the cell, and fills an empty cell. */
+ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *err) IB_MUST_CHECK;
+ib_status ib_record_run_to_json(const ib_run_record *r, json_t **out, ib_error *err) IB_MUST_CHECK;
+ib_status ib_record_cell_from_json(ib_cell *out, const json_t *json, const char *where,
+                                   ib_error *err) IB_MUST_CHECK;
+ib_status ib_record_run_from_json(ib_cell *to, const json_t *json, const char *where,
+                                  ib_error *err) IB_MUST_CHECK;
 /* IB_E_FORMAT for anything that cannot have been measured (times that run backwards, ids that do
  * not match their hash), IB_E_UNSUPPORTED for another major schema version. Parts of json are
  * shared with the record: json must not be changed afterwards. */

@@ -169,3 +169,28 @@ ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) {
 ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out, ib_error *err) {
     return record_json(r, cell, cell + 1, out, err);
 }
+
+ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *err) {
+    ib_cell bare = *c; /* borrows everything */
+    json_t *o = json_object();
+    bare.runs = NULL;
+    bare.n_runs = 0;
+    ib_status st = o ? cell_json(&bare, o, err) : ib_fail_memory(err, 0, "the record's JSON");
+    if (st != IB_OK) {
+        json_decref(o);
+        o = NULL;
+    }
+    *out = o;
+    return st;
+}
+
+ib_status ib_record_run_to_json(const ib_run_record *r, json_t **out, ib_error *err) {
+    json_t *o = json_object();
+    ib_status st = o ? run_json(r, false, o, err) : ib_fail_memory(err, 0, "the record's JSON");
+    if (st != IB_OK) {
+        json_decref(o);
+        o = NULL;
+    }
+    *out = o;
+    return st;
+}

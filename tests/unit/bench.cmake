@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 # The linker sends every allocation of these programs through counters of their own.
 ib_unit_test(test_streamer SOURCES unit/test_streamer.c DEPS ib_bench ib_base)
+ib_unit_test(test_plan SOURCES unit/test_plan.c DEPS ib_bench ib_record ib_base)
 ib_unit_test(test_bench SOURCES unit/test_bench.c DEPS ib_bench ib_engine ib_record ib_base)
 ib_unit_test(test_synthetic SOURCES unit/test_synthetic.c DEPS ib_bench ib_engine ib_record ib_base m)
 ib_unit_test(test_limits SOURCES unit/test_limits.c DEPS ib_bench ib_engine ib_record ib_base m)

@@ -157,13 +157,58 @@ static void wrong_usage_is_named(void **state) {
     expect_fail("--m|x", IB_E_USAGE, "'m'");
 }
 
+/* The slowest axis is the model, the fastest the number of new tokens. */
+static void lists_make_a_grid(void **state) {
+    (void)state;
+    ib_options o, cell;
+    ib_error err;
+    assert_int_equal(
+        parse(&o, "-m|a,synthetic:b|--attn|sdpa,flash_attention_2|-n|1,2-8*2|-t|2", &err), IB_OK);
+    assert_int_equal(ib_options_n_cells(&o), 16);
+    assert_int_equal(o.repetitions, 5);
+    assert_int_equal(o.warmup, 1);
+    assert_int_equal(ib_options_cell(&o, 0, &cell, &err), IB_OK);
+    assert_string_equal(cell.model_id, "a");
+    assert_int_equal(cell.input_len, 0);
+    assert_int_equal(cell.max_new_tokens, 1);
+    assert_int_equal(ib_options_cell(&o, 15, &cell, &err), IB_OK);
+    assert_string_equal(cell.model_id, "synthetic:b");
+    assert_int_equal(cell.input_len, 512); /* of synthetic models only */
+    assert_string_equal(cell.attn, "flash_attention");
+    assert_int_equal(cell.max_new_tokens, 8);
+    assert_int_equal(cell.threads, 2);
+    assert_int_equal(ib_options_cell(&o, 4, &cell, &err), IB_OK);
+    assert_string_equal(cell.attn, "flash_attention");
+    assert_int_equal(cell.max_new_tokens, 1);
+    ib_options_clear(&o);
+
+    assert_int_equal(parse(&o, "-n|1,2|-r|3|--warmup|0", &err), IB_OK);
+    assert_int_equal(o.repetitions, 3);
+    assert_int_equal(o.warmup, 0);
+    ib_options_clear(&o);
+    assert_int_equal(parse(&o, "-n|7", &err), IB_OK);
+    assert_int_equal(ib_options_n_cells(&o), 1);
+    assert_int_equal(o.repetitions, 1);
+    ib_options_clear(&o);
+
+    expect_fail("-n|1,,2", IB_E_USAGE, "--max-new-tokens: '1,,2'");
+    expect_fail("-n|1,0", IB_E_USAGE, "--max-new-tokens: '1,0'");
+    expect_fail("-n|1-1000000", IB_E_RESOURCE, "more than 4096 values");
+    expect_fail("-n|1-4000|-d|0-3", IB_E_RESOURCE, "more than 10000 cells");
+    expect_fail("--attn|eager,fast", IB_E_USAGE, "--attn: 'fast'");
+    expect_fail("--attn|eager,", IB_E_USAGE, "one comma between");
+    expect_fail("--device|cpu,gpu", IB_E_USAGE, "--device: 'gpu'");
+    expect_fail("-m|synthetic:x,b|--quant|nf4", IB_E_UNSUPPORTED, "--quant: 'nf4'");
+    expect_fail("--dtype|bf16,fp32|--compute|int8", IB_E_USAGE, "exclude each other");
+    expect_fail("logits|-m|x|--token-ids|1|-o|y|--attn|eager,sdpa", IB_E_USAGE, "lists are for");
+    expect_fail("--resume", IB_E_USAGE, "--output");
+}
+
 static void later_things_are_refused_by_name(void **state) {
     (void)state;
     static const char *const words[] = {
-        "compare|a|b",       "download",     "verify",        "--device|cpu,cuda",
-        "--attn|eager,sdpa", "-n|1,2",       "--quant|nf4",   "--resume",
-        "--processes|2",     "--until-ci|2", "--dry-run",     "--pin|0",
-        "--token|hf_x",      "-t|1,2",       "--profile|ops",
+        "compare|a|b",  "download", "verify",       "--quant|nf4",   "--processes|2",
+        "--until-ci|2", "--pin|0",  "--token|hf_x", "--profile|ops",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         expect_fail(words[i], IB_E_UNSUPPORTED, "comes with a later version");
@@ -243,6 +288,7 @@ int main(void) {
         cmocka_unit_test(lists_of_ids),
         cmocka_unit_test(numbers_are_strict),
         cmocka_unit_test(wrong_usage_is_named),
+        cmocka_unit_test(lists_make_a_grid),
         cmocka_unit_test(later_things_are_refused_by_name),
         cmocka_unit_test(json_errors_are_seen_early),
         cmocka_unit_test(every_row_is_in_help_and_manual),
