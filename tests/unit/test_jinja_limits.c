@@ -273,7 +273,7 @@ static void unknown_things_are_named(void **state) {
     refuse("{% extends 'x' %}", IB_E_UNSUPPORTED, "extends");
     refuse("{% autoescape true %}{% endautoescape %}", IB_E_UNSUPPORTED, "autoescape");
     refuse("\n{{ 1 + }}", IB_E_FORMAT, "line 2");
-    refuse("{% else %}{% endif %}{{", IB_E_UNSUPPORTED, "else");
+    refuse("{% else %}{% endif %}{{", IB_E_FORMAT, "else");
 }
 
 static void numbers_that_do_not_fit(void **state) {
