@@ -49,9 +49,14 @@ def main():
         if line.strip():
             last[number] = line.strip()
     failed = len(failures)
-    bad = {n: s for n, s in programs.items() if not s.startswith("Passed")}
+    for name, state in programs.items():
+        if "Skipped" in state:
+            reasons = [t.split(": ", 1)[1] for t in output.get(name, []) if t.startswith("skipped: ")]
+            skips.append((name, reasons[-1] if reasons else "no reason given"))
+    bad = {n: s for n, s in programs.items() if not s.startswith("Passed") and "Skipped" not in s}
     for name, state in sorted(programs.items()):
-        print(f"{'ok  ' if state.startswith('Passed') else 'FAIL'} {name}")
+        word = "ok  " if state.startswith("Passed") else "skip" if "Skipped" in state else "FAIL"
+        print(f"{word} {name}")
     for name in failures:
         print(f"failed: {name}")
     for name, reason in skips:

@@ -270,8 +270,12 @@ static void test_devices(void **state) {
     const ib_device_config odd_tier = {.n_threads = 1, .cpu_tier = "mmx"};
     assert_int_equal(ib_device_open(&d, "cpu", &odd_tier, &err), IB_E_USAGE);
     for (size_t i = 0; i < ib_backend_count(); i++) {
-        int n;
-        assert_int_equal(ib_backend_at(i)->count(&n, &err), IB_OK);
+        /* a kind that is built in may lack its library or driver here, and then says so */
+        int n = -1;
+        const ib_status counted = ib_backend_at(i)->count(&n, &err);
+        assert_true(counted == IB_OK ? n >= 0 : counted == IB_E_DEVICE && err.text[0]);
+        if (strcmp(ib_backend_at(i)->kind, "cpu") == 0)
+            assert_true(counted == IB_OK && n == 1);
         assert_string_not_equal(ib_backend_at(i)->kind, "");
     }
     const ib_device_config plain = {.n_threads = 3};
