@@ -3,6 +3,8 @@
  * prefers them. A device that is named and absent is an error, never a substitute. */
 #include "backend/builtin.h"
 
+#include "base/file.h"
+
 #include <string.h>
 
 static const ib_backend *const backends[] = {
@@ -53,10 +55,18 @@ static bool auto_takes(const ib_backend *b) {
     return b->describe(0, &info, NULL) == IB_OK && strstr(info.vendor, "Intel") != NULL;
 }
 
+/* Whether the kernel has any GPU to offer. Asking the OpenCL drivers instead would load their
+ * compilers into every process that runs on the processor in the end. */
+static bool may_have_gpu(void) {
+    return ib_path_exists("/dev/dri") || ib_path_exists("/dev/dxg");
+}
+
 static ib_status open_auto(ib_device **out, const ib_device_config *config, ib_error *err) {
     for (size_t i = 0; i < ib_backend_count(); i++) {
         ib_error why;
         int n = 0;
+        if (strcmp(backends[i]->kind, "xpu") == 0 && !may_have_gpu())
+            continue;
         ib_status status = backends[i]->count(&n, &why);
         if (status != IB_OK)
             ib_log_info(config->log, "device auto: no %s: %s", backends[i]->kind, why.text);
