@@ -92,7 +92,8 @@ ib_status ib_file_read(ib_buf *out, const char *path, uint64_t cap, ib_error *er
     IB_TRY(open_regular(&fd, &size, path, err));
     if (size > cap) {
         (void)close(fd);
-        return ib_fail(err, IB_E_RESOURCE, "'%s' is too large: %llu bytes, at most %llu",
+        return ib_fail(err, IB_E_RESOURCE,
+                       "'%s' is too large: %llu bytes, at most %llu; fix: name another file",
                        ib_quotez(path, name), (unsigned long long)size, (unsigned long long)cap);
     }
     ib_status st = ib_buf_reserve(out, (size_t)size, err);

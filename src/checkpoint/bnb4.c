@@ -186,8 +186,10 @@ static ib_status read_state(const reader *r, const ib_stored_tensor *state, quan
                    (unsigned long long)state->n_bytes, CAP);
     ib_str text = {state->data, (size_t)state->n_bytes};
     ib_status st = ib_json_parse(&json, text, "quant_state", &problem);
-    if (st == IB_E_FORMAT)
-        return bad(r, "%.150s", problem.text);
+    if (st == IB_E_FORMAT) { /* without its own advice */
+        const char *advice = strstr(problem.text, "; fix: ");
+        return bad(r, "%.*s", advice ? (int)(advice - problem.text) : 150, problem.text);
+    }
     if (st != IB_OK)
         return ib_fail(r->err, st, "%s", problem.text);
     st = read_members(r, state, json, q);

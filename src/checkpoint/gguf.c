@@ -352,6 +352,7 @@ static ib_status read_file(ib_checkpoint *c, const char *path, ib_gguf_meta *met
     uint64_t alignment = 0;
     IB_TRY(ib_checkpoint_add_file(c, path, &file, err));
     const ib_file_map map = c->files[file]; /* a copy: the table may move */
+    meta->path = map.path;
     cursor s = {&map, 0, err};
     IB_TRY(take_header(&s, &h));
     meta->values = ib_arena_array(&c->arena, (size_t)h.n_values, sizeof *meta->values, err);

@@ -116,7 +116,7 @@ static shard_state look(const char *folder, const char *path) {
 /* Before anything is opened: all shards exist, are readable regular files, and lie where they may.
  */
 static ib_status look_at_all(const shard_index *x, ib_error *err) {
-    char quoted[IB_QUOTED], list[400];
+    char quoted[IB_QUOTED], folder[IB_QUOTED], list[400];
     size_t missing = 0, used = 0;
     list[0] = '\0';
     for (size_t i = 0; i < x->n_shards; i++) {
@@ -128,12 +128,13 @@ static ib_status look_at_all(const shard_index *x, ib_error *err) {
         (void)ib_quote(x->shards[i], quoted);
         if (state == SHARD_OUTSIDE)
             return ib_fail(err, IB_E_FORMAT,
-                           "shard '%s' is a link out of the model folder; fix: put the file itself "
-                           "there",
-                           quoted);
+                           "shard '%s' in '%s' is a link out of the model folder; fix: put the "
+                           "file itself there",
+                           quoted, ib_quotez(x->folder, folder));
         if (state == SHARD_NOT_A_FILE)
             return ib_fail(err, IB_E_FORMAT,
-                           "shard '%s' is not a regular file; fix: download it again", quoted);
+                           "shard '%s' in '%s' is not a regular file; fix: download it again",
+                           quoted, ib_quotez(x->folder, folder));
         if (state == SHARD_MISSING && missing++ < 5) {
             int n = snprintf(list + used, sizeof list - used, "%s%.72s", used ? ", " : "", quoted);
             used += n > 0 ? (size_t)n : 0;

@@ -26,7 +26,8 @@ enum {
 struct ib_gguf_meta {
     ib_gguf_value *values; /* in the checkpoint's arena [n] */
     size_t n;
-    ib_map by_key; /* owned; key -> index */
+    ib_map by_key;    /* owned; key -> index */
+    const char *path; /* borrowed: of the file, for messages */
 };
 
 struct ib_checkpoint {
