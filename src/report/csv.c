@@ -59,7 +59,7 @@ static const column columns[] = {
 enum { N_COLUMNS = sizeof columns / sizeof *columns };
 
 static ib_status add_quoted(const char *text, ib_buf *out, ib_error *err) {
-    if (!text[strcspn(text, ",\"'\r\n ")] && !strchr("=+-@", text[0]))
+    if (!text[strcspn(text, ",;\"'\t\r\n ")] && !strchr("=+-@", text[0]))
         return ib_buf_adds(out, text, err);
     IB_TRY(ib_buf_addc(out, '"', err));
     if (text[0] && strchr("=+-@", text[0]))

@@ -14,6 +14,10 @@ static const ib_report_format formats[] = {
     {"jsonl", "one record a line for each cell", ib_report_jsonl},
     {"csv", "one row of figures for each cell", ib_report_csv},
     {"markdown", "a table with one row for each cell", ib_report_markdown},
+    {"llama-bench", "rows of llama-bench -o json", ib_report_llama_bench},
+    {"vllm", "what vllm bench latency and serve write", ib_report_vllm},
+    {"hyperfine", "what hyperfine --export-json writes", ib_report_hyperfine},
+    {"html", "one self-contained page with charts", ib_report_html},
 };
 
 size_t ib_report_n_formats(void) {

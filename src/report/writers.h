@@ -16,6 +16,15 @@ ib_status ib_report_csv(const ib_record *r, const ib_report_options *o, ib_buf *
 ib_status ib_report_markdown(const ib_record *r, const ib_report_options *o, ib_buf *out,
                              ib_error *err);
 
+ib_status ib_report_llama_bench(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                                ib_error *err);
+ib_status ib_report_vllm(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                         ib_error *err);
+ib_status ib_report_hyperfine(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                              ib_error *err);
+ib_status ib_report_html(const ib_record *r, const ib_report_options *o, ib_buf *out,
+                         ib_error *err);
+
 /* A name on one line: control characters and bidi marks as in ib_quote, bytes that are not UTF-8 as
  * U+FFFD, nothing cut. NULL gives "-". */
 ib_status ib_report_name(const char *name, ib_buf *out, ib_error *err) IB_MUST_CHECK;
