@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -127,7 +128,9 @@ static ib_status check_existing(const char *path, const char *folder, bool force
     if (lstat(path, &link) != 0) {
         if (errno == ENOENT)
             return IB_OK;
-        return refuse(err, path, strerror(errno), "name a file in a folder that exists");
+        char why[128];
+        (void)snprintf(why, sizeof why, "is no place for a file (%s)", strerror(errno));
+        return refuse(err, path, why, "name a file in a folder that exists");
     }
     if (S_ISLNK(link.st_mode))
         return refuse(err, path, "is a symbolic link", "name the file itself");

@@ -430,13 +430,13 @@ static void wrong_values_are_refused(const ib_gguf_meta *m) {
     bool b;
     ib_str s, strings[3];
     expect_error("range", ib_gguf_get_i64(m, "minus", 0, 0, 5, &i, &err), &err, IB_E_FORMAT,
-                 "'minus' is -2, expected 0 to 5");
+                 "'minus' in|is -2, expected 0 to 5");
     expect_error("GG23a", ib_gguf_get_i64(m, "count", 0, 0, INT32_MAX, &i, &err), &err, IB_E_FORMAT,
-                 "'count' is 1099511627776");
+                 "'count' in|is 1099511627776");
     expect_error("over", ib_gguf_get_i64(m, "over", 0, INT64_MIN, INT64_MAX, &i, &err), &err,
-                 IB_E_FORMAT, "'over' is over 9223372036854775807");
+                 IB_E_FORMAT, "'over' in|is over 9223372036854775807");
     expect_error("GG23b", ib_gguf_get_i64(m, "eps", 0, 0, 5, &i, &err), &err, IB_E_FORMAT,
-                 "'eps' is of type f32, expected an integer");
+                 "'eps' in|is of type f32, expected an integer");
     expect_error("bool", ib_gguf_get_i64(m, "flag", 0, 0, 5, &i, &err), &err, IB_E_FORMAT, "bool");
     expect_error("f64", ib_gguf_get_f64(m, "count", 0, &f, &err), &err, IB_E_FORMAT, "u64");
     expect_error("inf", ib_gguf_get_f64(m, "inf", 0, &f, &err), &err, IB_E_FORMAT, "finite");

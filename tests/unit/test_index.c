@@ -143,10 +143,10 @@ static void only_regular_files_are_opened(void **state) {
     (void)state;
     put_index_of("a.safetensors");
     assert_int_equal(mkfifo(at(in("a.safetensors")), 0600), 0);
-    expect_refused("IX08a", at(set), IB_E_FORMAT, "'a.safetensors' is not a regular file");
+    expect_refused("IX08a", at(set), IB_E_FORMAT, "'a.safetensors' in|is not a regular file");
     put_index_of("a.safetensors");
     assert_int_equal(mkdir(at(in("a.safetensors")), 0700), 0);
-    expect_refused("IX08b", at(set), IB_E_FORMAT, "'a.safetensors' is not a regular file");
+    expect_refused("IX08b", at(set), IB_E_FORMAT, "'a.safetensors' in|is not a regular file");
 }
 
 static void missing_shards_are_listed(void **state) {
