@@ -3,6 +3,7 @@
 #include "bench/journal.h"
 
 #include "base/file.h"
+#include "record/summary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -173,10 +174,15 @@ ib_status ib_journal_run(ib_journal *j, size_t cell, const ib_run_record *r, ib_
     return IB_OK;
 }
 
+/* The first measured run was decoded to text after its line was written. */
 ib_status ib_journal_done(ib_journal *j, size_t cell, const ib_cell *c, ib_error *err) {
+    const ib_run_record *r = ib_cell_first_measured(c);
     json_t *part = NULL;
     IB_TRY(ib_record_bare_cell_to_json(c, &part, err));
-    return append_part(j, cell, "done", part, err);
+    return append(j,
+                  json_pack("{s:I, s:o, s:I}", "cell", (json_int_t)cell, "done", part,
+                            "detokenize_ns", r ? (json_int_t)r->detokenize_ns : 0),
+                  err);
 }
 
 size_t ib_journal_n_runs(const ib_journal *j) {
@@ -247,6 +253,17 @@ static ib_status replace_cell(reading *r, ib_cell *c, const json_t *part, ib_err
                : st;
 }
 
+static ib_status read_detokenize(reading *r, const ib_cell *c, const json_t *line, ib_error *err) {
+    int64_t ns = 0;
+    IB_TRY(ib_json_get_i64(line, "detokenize_ns", 0, 0, INT64_MAX, &ns, r->where, err));
+    for (size_t i = 0; i < c->n_runs; i++)
+        if (!c->runs[i].warmup) {
+            c->runs[i].detokenize_ns = (uint64_t)ns;
+            break;
+        }
+    return IB_OK;
+}
+
 static ib_status read_line(reading *r, const json_t *line, ib_error *err) {
     const json_t *index = json_object_get(line, "cell"), *part;
     const json_int_t i = json_integer_value(index);
@@ -262,7 +279,8 @@ static ib_status read_line(reading *r, const json_t *line, ib_error *err) {
     }
     if ((part = json_object_get(line, "done"))) {
         r->done[i] = true;
-        return replace_cell(r, c, part, err);
+        IB_TRY(replace_cell(r, c, part, err));
+        return read_detokenize(r, c, line, err);
     }
     if (json_object_get(line, "opened"))
         return IB_OK; /* the cell is opened again */

@@ -4,7 +4,7 @@
  *   {"journal": 1, "identity": H, "n_cells": N, "record": {...}}  first: the record without cells
  *   {"cell": I, "opened": {...}}  what cell I is; before its first run
  *   {"cell": I, "run": {...}}     one finished run, warm-up runs too
- *   {"cell": I, "done": {...}}    the cell is finished; replaces "opened"
+ *   {"cell": I, "done": {...}, "detokenize_ns": N}  the cell is finished; replaces "opened"
  * identity stands for the command, its inputs and the program; a journal of another identity is
  * refused. A last line that was cut by the program's death counts as not written. */
 #ifndef IB_BENCH_JOURNAL_H

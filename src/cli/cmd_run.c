@@ -19,6 +19,7 @@ typedef struct grid {
     size_t n_cells;
     ib_journal *journal; /* owned; NULL without --output */
     bool keep_journal;   /* what it holds is nowhere else */
+    bool half_way;       /* a cell failed after runs that stand in the journal only */
     ib_progress progress;
     size_t at; /* the cell that runs */
     double work_of_run;
@@ -49,7 +50,7 @@ static ib_status resume(grid *g, const char *path, const char *identity, ib_erro
     size_t n_done = 0;
     IB_TRY(ib_journal_resume(&g->journal, path, identity, &head, g->record.cells, g->done,
                              g->n_cells, &g->cli->log, err));
-    g->keep_journal = ib_journal_n_runs(g->journal) > 0;
+    g->keep_journal = true;
     head.cells = g->record.cells;
     head.n_cells = g->record.n_cells;
     g->record.cells = NULL;
@@ -180,7 +181,7 @@ static void report_failure(grid *g, ib_status st, ib_error *problem) {
     if (g->first_failure == IB_OK)
         g->first_failure = st;
     if (g->record.cells[g->at].n_runs)
-        g->keep_journal = true; /* of a cell that failed half way */
+        g->half_way = true;
     ib_cell_clear(&g->record.cells[g->at]);
 }
 
@@ -256,7 +257,7 @@ static ib_status run_grid(grid *g, ib_error *err) {
         if (cli->out.gone && !cli->options.output)
             return IB_OK; /* the reader had enough */
     }
-    g->keep_journal = g->keep_journal || st != IB_OK;
+    g->keep_journal = g->half_way || st != IB_OK;
     ib_progress_wipe(&g->progress);
     drop_empty_cells(g);
     if ((st != IB_OK && !is_stop(st)) || !g->record.n_cells)
@@ -295,6 +296,7 @@ static ib_status run_single(grid *g, ib_error *err) {
     ib_cell *cell = &g->record.cells[0];
     if (g->done[0]) { /* all that was missing is FILE */
         IB_TRY(ib_cli_report(g->cli, &g->record, false, err));
+        g->keep_journal = false;
         return ib_cli_verdict(&g->cli->options, &g->record, err);
     }
     ib_status st = ib_run_cell_init(&r, g->cli, &g->input, 0, cell, cell->n_runs == 0, err);

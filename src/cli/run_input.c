@@ -102,13 +102,22 @@ static ib_status add_text(ib_buf *out, const char *text, ib_error *err) {
     return ib_buf_add(out, text, strlen(text) + 1, err);
 }
 
+/* Flags that say nothing about what is measured. */
+static bool changes_nothing(const char *arg) {
+    static const char *const flags[] = {"--resume", "--force", "--quiet", "--strict"};
+    for (size_t i = 0; i < sizeof flags / sizeof flags[0]; i++)
+        if (strcmp(arg, flags[i]) == 0)
+            return true;
+    return false;
+}
+
 ib_status ib_run_input_identity(const ib_run_input *in, const ib_cli *cli, char out[65],
                                 ib_error *err) {
     ib_buf all;
     ib_buf_init(&all);
     ib_status st = add_text(&all, ib_cli_program_version(), err);
     for (int i = 1; i < cli->argc && st == IB_OK; i++)
-        if (strcmp(cli->argv[i], "--resume") != 0)
+        if (!changes_nothing(cli->argv[i]))
             st = add_text(&all, cli->argv[i], err);
     if (st == IB_OK && in->prompt_text.len)
         st = ib_buf_add(&all, in->prompt_text.ptr, in->prompt_text.len, err);

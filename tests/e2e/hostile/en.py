@@ -160,4 +160,5 @@ def truncated(folder):
     return long_run(folder, f'sleep 1; truncate -s 1000 "{folder}/model/model.safetensors"')
 
 
-add("EN10", "weights cut in the run", truncated, 3, "changed", json_too=False, memory=256 * MIB)
+add("EN10", "weights cut in the run", truncated, 3, "changed", json_too=False, memory=256 * MIB,
+    journal=True)
