@@ -118,15 +118,16 @@ static ib_status trend_of(const ib_samples *s, ib_stats_line *line, ib_error *er
 static void trend_caption(ib_page *p, const ib_samples *s, const ib_stats_line *t) {
     double middle = t->intercept + t->slope * (double)(s->n_by_token - 1) / 2;
     ib_page_text(p, "Trend line (Theil-Sen): ");
-    ib_page_number(p, t->slope * 1e6, 1);
+    const int digits = ib_html_digits((ib_interval){t->lo * 1e6, t->hi * 1e6}, 1);
+    ib_page_number(p, t->slope * 1e6, digits);
     ib_page_text(p, " ns per position (");
     ib_page_number(p, middle > 0 ? t->slope * 1e5 / middle : NAN, 2);
     ib_page_text(p, " % per 1,000 positions)");
     if (isfinite(t->lo) && isfinite(t->hi)) {
         ib_page_text(p, ", 95 % interval ");
-        ib_page_number(p, t->lo * 1e6, 1);
+        ib_page_number(p, t->lo * 1e6, digits);
         ib_page_text(p, " to ");
-        ib_page_number(p, t->hi * 1e6, 1);
+        ib_page_number(p, t->hi * 1e6, digits);
         ib_page_text(p, " ns, of these runs only");
     }
     ib_page_put(p, "; n = %zu positions", s->n_by_token);

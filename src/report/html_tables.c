@@ -183,6 +183,8 @@ static void overview_row(ib_page *p, const ib_html_cell *cell) {
                 cell->number, cell->number);
     ib_page_name(p, c->asked.model_id);
     synthetic(p, c);
+    ib_page_text(p, "</td><td>");
+    badge(p, s->verdict);
     ib_page_text(p, "</td>");
     name_cell(p, c->resolved.device ? c->resolved.device : c->asked.device);
     name_cell(p, c->resolved.attn ? c->resolved.attn : c->asked.attn);
@@ -204,9 +206,7 @@ static void overview_row(ib_page *p, const ib_html_cell *cell) {
     number_cell(p, s->prefill_tok_s, usual_digits(s->prefill_tok_s));
     number_cell(p, s->mbu * 100, 1);
     number_cell(p, (double)c->memory.peak_total / (1024 * 1024), 1);
-    ib_page_text(p, "<td>");
-    badge(p, s->verdict);
-    ib_page_text(p, "</td></tr>\n");
+    ib_page_text(p, "</tr>\n");
 }
 
 void ib_html_overview(ib_page *p, const ib_html_cell *cells, size_t n) {
@@ -215,6 +215,7 @@ void ib_html_overview(ib_page *p, const ib_html_cell *cells, size_t n) {
         bool number;
     } columns[] = {{"#", true},
                    {"model", false},
+                   {"verdict", false},
                    {"device", false},
                    {"attention", false},
                    {"dtype", false},
@@ -229,8 +230,7 @@ void ib_html_overview(ib_page *p, const ib_html_cell *cells, size_t n) {
                    {"decode tok/s", true},
                    {"prefill tok/s", true},
                    {"MBU %", true},
-                   {"peak MiB", true},
-                   {"verdict", false}};
+                   {"peak MiB", true}};
     ib_page_text(p, "<div class=\"wide\" role=\"region\" aria-label=\"All cells\" tabindex=\"0\">"
                     "<table><thead><tr>");
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)

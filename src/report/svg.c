@@ -26,7 +26,7 @@ void ib_svg_ticks_linear(double low, double high, size_t about, ib_svg_ticks *ou
     step = step <= 1 ? 1 : step <= 2 ? 2 : step <= 5 ? 5 : 10;
     out->digits = power + (step >= 10) < 0 ? (int)-(power + (step >= 10)) : 0;
     step *= unit;
-    double first = ceil(low / step - 1e-9);
+    double first = ceil(low / step - 1e-9) + 0.0; /* no -0 */
     for (double k = first; k * step <= high + step * 1e-9 && k < first + IB_SVG_MAX_TICKS; k++)
         add_tick(out, k * step);
 }
