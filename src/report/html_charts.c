@@ -312,16 +312,12 @@ void ib_html_ecdf(ib_page *p, const ib_html_cell *cell) {
     for (size_t i = 0; i < 4; i++) {
         if (!m[i].supported)
             continue;
-        double at = ib_svg_place(&c.x, m[i].ms), up = ib_svg_place(&c.y, m[i].q / 100);
+        double at = ib_svg_place(&c.x, m[i].ms);
         bool right = at > (c.x.from + c.x.to) / 2;
         ib_svg_line(p, &c, "mark", m[i].ms, 0, m[i].ms, m[i].q / 100);
         ib_svg_dot(p, &c, "dot", m[i].ms, m[i].q / 100);
-        ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -8 : 8),
-                     up + 14 +
-                         (i == 1   ? 16
-                          : i == 2 ? 8
-                                   : 0),
-                     m[i].name);
+        ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -4 : 4),
+                     c.y.from - 8 - 14 * (double)i, m[i].name);
     }
     ib_svg_end(p);
     ib_page_text(p, "<figcaption>");

@@ -33,7 +33,8 @@ const char *const ib_html_style[] = {
     "figure{margin:0;padding:12px;border:1px solid var(--line);border-radius:8px;"
     "break-inside:avoid;min-width:0;max-width:620px}\n",
     "svg{display:block;width:100%;height:auto}\n"
-    "svg text{font:12px system-ui,sans-serif;fill:var(--fg)}svg .tick{fill:var(--soft);"
+    "svg text{font:12px system-ui,sans-serif;fill:var(--fg)}svg .axis{font-weight:500}svg "
+    ".tick{fill:var(--soft);"
     "font-size:11.5px}svg .marked{font-weight:600;paint-order:stroke;stroke:var(--bg);"
     "stroke-width:3px}\n"
     ".grid{stroke:var(--line);stroke-width:1}.trend{stroke:var(--hot);stroke-width:2}"
