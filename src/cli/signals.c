@@ -29,6 +29,12 @@ static void on_stop(int signal) {
     stop_signal = signal;
 }
 
+/* The terminal is gone: as if asked to end. */
+static void on_hangup(int signal) {
+    (void)signal;
+    on_stop(SIGTERM);
+}
+
 static void on_bus(int signal) {
     static const char line[] =
         "inferbench: error: file changed in a mapped model file: it was cut during the run; fix: "
@@ -52,6 +58,9 @@ void ib_signals_start(void) {
     handle(SIGBUS, on_bus);
     handle(SIGINT, on_stop);
     handle(SIGTERM, on_stop);
+    struct sigaction old;
+    if (sigaction(SIGHUP, NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup */
+        handle(SIGHUP, on_hangup);
 }
 
 void ib_signals_defer(void) {

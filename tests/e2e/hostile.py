@@ -43,18 +43,18 @@ def report(groups):
             failed.append(f"{entry.name}: {complaint}")
             print(failed[-1], file=sys.stderr, flush=True)
         lines.append((group, hostile.GROUPS[group][0], len(set(e.id for e in entries)), len(good),
-                      len(entries), n_good, len(hostile.not_applicable(group))))
+                      len(entries), n_good, len(hostile.not_tried(group))))
     print(f"{'group':6}{'':24}{'entries':>9}{'as asserted':>13}{'inputs':>8}{'as asserted':>13}"
-          f"{'not applicable':>16}")
+          f"{'not tried':>11}")
     totals = ["", "all"] + [sum(column) for column in list(zip(*lines))[2:]]
     for row in lines + [totals]:
-        print(f"{row[0]:6}{row[1]:24}{row[2]:>9}{row[3]:>13}{row[4]:>8}{row[5]:>13}{row[6]:>16}")
+        print(f"{row[0]:6}{row[1]:24}{row[2]:>9}{row[3]:>13}{row[4]:>8}{row[5]:>13}{row[6]:>11}")
     print()
     for group, _ in chosen(groups):
-        for id, reason in hostile.not_applicable(group).items():
-            print(f"{id} not applicable: {reason}")
-    for group, reason in hostile.NOT_APPLICABLE.items():
-        print(f"{group} not applicable: {reason}")
+        for id, reason in hostile.not_tried(group).items():
+            print(f"{id} not tried: {reason}")
+    for group, reason in hostile.NOT_TRIED.items():
+        print(f"{group} not tried: {reason}")
     return 1 if failed else 0
 
 

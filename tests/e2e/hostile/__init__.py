@@ -11,8 +11,8 @@ GROUPS = {
     "GG": ("GGUF", gg), "CL": ("command line and output", cl), "EN": ("process and machine", en),
 }
 
-# What this version of the program cannot meet, and why.
-NOT_APPLICABLE = {
+# What is not tried, and why.
+NOT_TRIED = {
     "HB": "hub responses: this version does not download",
     "EP": "endpoints: this version calls no server",
 }
@@ -22,6 +22,6 @@ def entries(group):
     return GROUPS[group][1].ENTRIES
 
 
-def not_applicable(group):
+def not_tried(group):
     """Identifier -> reason."""
-    return getattr(GROUPS[group][1], "NOT_APPLICABLE", {})
+    return getattr(GROUPS[group][1], "NOT_TRIED", {})

@@ -8,7 +8,7 @@ from .base import Group, copy_model, edit_json, run_model, st_pack, st_tensors
 
 ENTRIES = Group()
 add = ENTRIES.add
-NOT_APPLICABLE = {"IX17": "needs a disk that is blind to case"}
+NOT_TRIED = {"IX17": "needs a disk that is blind to case"}
 INDEX = "model.safetensors.index.json"
 NORM = "model.norm.weight"
 

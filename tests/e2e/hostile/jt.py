@@ -7,8 +7,6 @@ from .base import MODELS, Call, Group, copy_model, edit_json, run_model
 
 ENTRIES = Group()
 add = ENTRIES.add
-NOT_APPLICABLE = {"JT14 self-containing namespace":
-                  "covered by the unit tests of the interpreter (test_jinja_limits)"}
 MESSAGES = json.dumps({"messages": [{"role": "user", "content": "hi"}],
                        "now": "2025-01-15T10:30:00"}).encode() + b"\n"
 

@@ -7,7 +7,7 @@ from .base import MIB, TOKENIZERS, Call, Group, copy_model, edit_json, run_model
 
 ENTRIES = Group()
 add = ENTRIES.add
-NOT_APPLICABLE = {"TK17": "a text of 2^31 tokens is above the cap of a prompt file, which is tested"}
+NOT_TRIED = {"TK17": "a text of 2^31 tokens is above the cap of a prompt file, which is tested"}
 M = "model"
 MARK = "@here@"
 
