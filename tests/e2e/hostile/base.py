@@ -50,7 +50,6 @@ class Entry:
     seconds: float = 10
     memory: int = 0                                 # bytes beyond the general bound
     json_too: bool = True
-    may_leave: tuple = ()                           # files that may be there afterwards
     journal: bool = False                           # a journal of finished runs may be left
 
     @property
@@ -234,9 +233,8 @@ def judge(entry, folder):
     if entry.journal:
         after = [name for name in after if not name.endswith(".journal")]
     # an invalid measurement has its record, and so has what was measured before a signal
-    changed = sorted(n for n in set(after) ^ set(before) if n not in entry.may_leave)
-    if done.code not in (0, 10, 130, 143) and changed:
-        return f"files left: {changed}"
+    if done.code not in (0, 10, 130, 143) and after != before:
+        return f"files left: {sorted(set(after) ^ set(before))}"
     if any(name.endswith(".tmp") for name in after):
         return f"temporary files left: {after}"
     if entry.check:

@@ -9,11 +9,12 @@ ENTRIES = Group()
 add = ENTRIES.add
 MODEL = MODELS / "llama_gqa"
 NOT_TRIED = {
-    "EN01": "needs a failing allocator: test_model_oom and its like do it in the library",
+    "EN01": "needs a failing allocator: unit tests of the library have one (test_model_oom)",
     "EN03": "needs a cgroup of its own", "EN04": "needs a cgroup of its own",
     "EN06": "pids.max needs a cgroup; RLIMIT_NPROC does not bind root",
     "EN09": "needs a disk that fails",
-    "EN12 SIGSTOP": "a stop of the process is not told from a slow token yet", "EN13": "needs a clock that can be set",
+    "EN12 SIGSTOP": "a stop of the process is not told from a slow token yet",
+    "EN13": "needs a clock that can be set",
     "EN14": "needs a mount namespace", "EN18": "needs a device library that fails",
     "EN19": "needs a broken kernel; NaN weights are ST39", "EN20": "needs another CPU",
 }
@@ -164,5 +165,6 @@ def truncated(folder):
     return long_run(folder, f'sleep 1; truncate -s 1000 "{folder}/model/model.safetensors"')
 
 
+# the journal stays for --resume: the program ends in a signal handler
 add("EN10", "weights cut in the run", truncated, 3, "changed", json_too=False, memory=256 * MIB,
     journal=True)

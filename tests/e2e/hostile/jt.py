@@ -15,8 +15,8 @@ def template(source):
     """The model's own template; the main command renders it."""
     def make(folder):
         model = copy_model(folder)
-        edit_json(model / "tokenizer_config.json",
-                  lambda c: c.__setitem__("chat_template", source() if callable(source) else source))
+        text = source() if callable(source) else source
+        edit_json(model / "tokenizer_config.json", lambda c: c.__setitem__("chat_template", text))
         return run_model(model, "--prompt", "hi", ids=None)
     return make
 

@@ -224,7 +224,8 @@ for what, value in (("NaN", 0x7FC0), ("infinity", 0x7F80)):
         "not finite", logs=("non-finite logits at token 0",))
 add("ST39", "denormals", filled(NORM, 0x0001), 0)
 add("ST40", "LFS pointer", file_of(b"version https://git-lfs.github.com/spec/v1\noid sha256:"
-                                   + b"0" * 64 + b"\nsize 12345\n"), 4, "Git LFS pointer", "git lfs")
+                                   + b"0" * 64 + b"\nsize 12345\n"), 4,
+    "Git LFS pointer", "git lfs")
 add("ST41", "HTML page", file_of(b"<!DOCTYPE html><html><body>404</body></html>"), 4, "HTML")
 add("ST41", "zip or pickle", file_of(b"PK\3\4" + bytes(60)), 4, "zip or pickle")
 add("ST41", "pickle", file_of(b"\x80\x02}q\x00." + bytes(60)), 4, "pickle")

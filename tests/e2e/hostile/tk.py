@@ -100,8 +100,8 @@ add("TK06", "1 MB of one letter", tokenizer(
     name="bpe_words", args=[], input=lambda: line(text="a" * 1_000_000)), 0, check=answer(),
     memory=256 * MIB)
 add("TK06", "10 MB of one letter", tokenizer(
-    name="bpe_words", args=[], input=lambda: line(text="a" * 10_000_000)), 0, check=answer(), slow=True,
-    memory=2048 * MIB)
+    name="bpe_words", args=[], input=lambda: line(text="a" * 10_000_000)), 0, check=answer(),
+    slow=True, memory=2048 * MIB)
 
 
 def pattern(regex):
