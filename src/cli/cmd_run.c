@@ -315,12 +315,16 @@ static ib_status run_single(grid *g, ib_error *err) {
 /* --- run --- */
 
 static ib_status run(grid *g, ib_error *err) {
+    const ib_options *o = &g->cli->options;
+    if (o->output)
+        ib_signals_defer(); /* from here on there are files to leave whole or remove */
     IB_TRY(check_outputs(g, err));
-    IB_TRY(ib_run_input_read(&g->input, &g->cli->options, err));
-    if (g->cli->options.dry_run)
+    IB_TRY(ib_run_input_read(&g->input, o, err));
+    if (o->dry_run)
         return ib_cli_dry_run(g->cli, &g->input, err);
     IB_TRY(prepare(g, err));
     ib_signals_defer();
+    IB_TRY(ib_signals_check(err));
     return g->n_cells == 1 ? run_single(g, err) : run_grid(g, err);
 }
 
