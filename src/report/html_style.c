@@ -64,6 +64,7 @@ const char *const ib_html_style[] = {
     "font-size:.875rem}\n"
     ".track{display:inline-block;width:100%;min-width:60px;height:.8em}"
     ".track span{display:block;height:100%;border-radius:2px}\n"
+    "@media(max-width:480px){svg text{font-size:14px}svg .tick{font-size:13px}}\n"
     "@media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--soft:#444;--line:#bbb;"
     "--panel:#fff;--c0:#0b5cad;--c1:#b04a00;--c2:#1a7f37;--c3:#8250df;--c4:#9e1f63;--c5:#57606a;"
     "--hot:#b3261e;--link:#000}body{max-width:none;padding:0;font-size:11pt}"
