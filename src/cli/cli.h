@@ -29,6 +29,7 @@ ib_status ib_cli_run(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 int ib_cli_finish(ib_cli *cli, ib_status status, ib_error *err);
 
 ib_status ib_cmd_run(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
+ib_status ib_cmd_compare(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_report(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_inspect(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_tokenize(ib_cli *cli, ib_error *err) IB_MUST_CHECK;

@@ -45,6 +45,8 @@ ib_status ib_cli_run(ib_cli *cli, ib_error *err) {
     switch (o->command->id) {
     case IB_COMMAND_RUN:
         return ib_cmd_run(cli, err);
+    case IB_COMMAND_COMPARE:
+        return ib_cmd_compare(cli, err);
     case IB_COMMAND_REPORT:
         return ib_cmd_report(cli, err);
     case IB_COMMAND_INSPECT:

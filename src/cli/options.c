@@ -285,6 +285,36 @@ static ib_status unknown_option(parse_state *s, ib_str name, ib_error *err) {
                    ib_quote(name, shown), command);
 }
 
+/* An option of run in front of compare: kept as it stands, for the processes of both sides. */
+static ib_status pass_on(parse_state *s, const ib_option *row, const char *arg, bool attached,
+                         ib_error *err) {
+    ib_options *o = s->o;
+    if (o->n_run_args + 2 > sizeof o->run_args / sizeof o->run_args[0])
+        return ib_fail(err, IB_E_USAGE,
+                       "too many options for both sides in the command line: more than %zu words; "
+                       "fix: give fewer",
+                       o->n_run_args);
+    o->run_args[o->n_run_args++] = arg;
+    if (!row->value || attached || row->kind == IB_OPTION_LATER)
+        return IB_OK;
+    if (s->next >= s->argc)
+        return ib_fail(err, IB_E_USAGE,
+                       "option without its value in the command line: --%s; fix: give --%s %s",
+                       row->name, row->name, row->value);
+    o->run_args[o->n_run_args++] = s->argv[s->next++];
+    return IB_OK;
+}
+
+/* The row of an option that compare only hands on, or NULL. Its own --a and --b are long names of
+ * one letter; -b is run's. */
+static const ib_option *passed_row(const parse_state *s, ib_str name, bool is_short) {
+    ib_command_id command = s->o->command->id;
+    const ib_option *own = ib_option_find(command, name);
+    if (command != IB_COMMAND_COMPARE || (own && !(is_short && !own->name[1])))
+        return NULL;
+    return ib_option_find(IB_COMMAND_RUN, name);
+}
+
 /* One option: name without dashes, value behind '=' or NULL. */
 static ib_status take_option(parse_state *s, ib_str name, const char *attached, ib_error *err) {
     const ib_option *row = ib_option_find(s->o->command->id, name);
@@ -315,8 +345,11 @@ static ib_status take_option(parse_state *s, ib_str name, const char *attached, 
 }
 
 static ib_status take_short(parse_state *s, const char *arg, ib_error *err) {
+    const ib_option *passed = passed_row(s, (ib_str){arg + 1, 1}, true);
+    if (passed)
+        return pass_on(s, passed, arg, arg[2] != '\0', err);
     const ib_option *row = ib_option_find(s->o->command->id, (ib_str){arg + 1, 1});
-    if (!row || (!row->value && arg[2]))
+    if (!row || !row->name[1] || (!row->value && arg[2]))
         return unknown_option(s, ib_str_of(arg + 1), err);
     const char *attached = arg[2] == '=' ? arg + 3 : arg[2] ? arg + 2 : NULL;
     return take_option(s, (ib_str){arg + 1, 1}, attached, err);
@@ -345,9 +378,12 @@ static ib_status take_all(parse_state *s, ib_error *err) {
         } else if (arg[1] == '-') {
             size_t n = strcspn(arg + 2, "=");
             const char *attached = arg[2 + n] == '=' ? arg + 3 + n : NULL;
-            if (n == 1) /* "--m" is not a short option */
+            const ib_option *row = ib_option_find(s->o->command->id, (ib_str){arg + 2, n});
+            if (n == 1 && (!row || row->name[1])) /* "--m" is not a short option */
                 return unknown_option(s, (ib_str){arg + 2, n}, err);
-            IB_TRY(take_option(s, (ib_str){arg + 2, n}, attached, err));
+            const ib_option *passed = passed_row(s, (ib_str){arg + 2, n}, false);
+            IB_TRY(passed ? pass_on(s, passed, arg, attached != NULL, err)
+                          : take_option(s, (ib_str){arg + 2, n}, attached, err));
         } else {
             IB_TRY(take_short(s, arg, err));
         }

@@ -22,8 +22,8 @@ typedef enum ib_command_id {
     IB_COMMAND_HELP, /* also --help and --version of every command */
     IB_COMMAND_MAN,
     IB_COMMAND_COMPLETION,
-    IB_COMMAND_COMPARE, /* from here on: known by name, refused */
-    IB_COMMAND_DOWNLOAD,
+    IB_COMMAND_COMPARE,
+    IB_COMMAND_DOWNLOAD, /* from here on: known by name, refused */
     IB_COMMAND_VERIFY,
     IB_COMMAND_COUNT
 } ib_command_id;
@@ -108,6 +108,13 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     uint64_t n_ctx; /* inspect: positions to count the KV cache for; 0 = the model's */
 
     bool resume, dry_run;
+
+    /* compare */
+    const char *side_a, *side_b, *binary_b, *metric, *fail_if_slower; /* NULL = not given */
+    bool across;
+    uint64_t pairs, order_seed;                    /* 0 = not given */
+    const char *run_args[2 * IB_OPTIONS_MAX_ARGS]; /* options of run for both sides, as given */
+    size_t n_run_args;
 
     const char *log_level, *errors;
     bool quiet;

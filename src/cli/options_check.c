@@ -131,6 +131,26 @@ static ib_status check_synthetic(ib_options *o, ib_error *err) {
     return IB_OK;
 }
 
+/* Either two records, or what makes two sides. */
+static ib_status check_compare(const ib_options *o, ib_error *err) {
+    bool sides = o->side_a || o->side_b || o->binary_b;
+    if (o->n_args != 2 && !sides)
+        return missing(err, o->command, "A.json B.json, or --a and --b");
+    if (!o->n_args)
+        return IB_OK;
+    if (sides)
+        return conflict(err, o->side_a ? "a" : o->side_b ? "b" : "binary-b", "records");
+    if (o->pairs)
+        return conflict(err, "pairs", "records");
+    if (o->order_seed)
+        return conflict(err, "order-seed", "records");
+    if (o->n_run_args)
+        return ib_fail(err, IB_E_USAGE,
+                       "option of run in front of stored records in the command line; fix: give "
+                       "it with --a and --b, or leave it out");
+    return IB_OK;
+}
+
 static ib_status check_required(ib_options *o, ib_error *err) {
     const ib_command *c = o->command;
     if (o->n_args < c->min_args)
@@ -164,6 +184,8 @@ static ib_status check_required(ib_options *o, ib_error *err) {
                            : !o->token_ids.given ? "--token-ids"
                                                  : "--output");
         break;
+    case IB_COMMAND_COMPARE:
+        return check_compare(o, err);
     case IB_COMMAND_QUANTIZE:
         if (!o->quant)
             return missing(err, c, "--quant");

@@ -8,8 +8,9 @@
     (BIT(RUN) | BIT(LOGITS) | BIT(TOKENIZE) | BIT(RENDER) | BIT(INSPECT) | BIT(QUANTIZE))
 #define COMPUTING (BIT(RUN) | BIT(LOGITS))
 #define REPORTING (BIT(RUN) | BIT(REPORT))
+#define COMPARE BIT(COMPARE)
 #define LISTING (BIT(INSPECT) | BIT(DEVICES))
-#define ALL (MODEL_COMMANDS | BIT(REPORT) | BIT(DEVICES))
+#define ALL (MODEL_COMMANDS | BIT(REPORT) | BIT(DEVICES) | COMPARE)
 
 #define FIELD(name) offsetof(ib_options, name)
 #define MOST_TOKENS 1000000
@@ -38,7 +39,9 @@ const ib_command ib_commands[IB_COMMAND_COUNT] = {
     {IB_COMMAND_MAN, "man", "", "print the manual page (roff)", 0, 0, true, false},
     {IB_COMMAND_COMPLETION, "completion", "", "print a completion script for bash", 0, 0, true,
      false},
-    {IB_COMMAND_COMPARE, "compare", "", "compare two settings", 0, 2, true, true},
+    {IB_COMMAND_COMPARE, "compare", "[A.json B.json]",
+     "is B slower than A: two settings or builds in interleaved pairs, or two saved records", 0, 2,
+     false, false},
     {IB_COMMAND_DOWNLOAD, "download", "", "fetch a model", 0, 2, true, true},
     {IB_COMMAND_VERIFY, "verify", "", "check a cached model", 0, 2, true, true},
 };
@@ -182,6 +185,27 @@ const ib_option ib_option_rows[] = {
      .help = "measure the machine's read bandwidth and arithmetic rate around the runs and say how "
              "much of them was reached (some 0.3 s); on unless given where the text is shown"},
 
+    {ROW("a", "", "OPTIONS", COMPARE), TEXT(side_a, ""), .group = "Comparison",
+     .help = "options of run for A alone, as one word ('--attn eager'); what else is given goes to "
+             "both sides"},
+    {ROW("b", "", "OPTIONS", COMPARE), TEXT(side_b, ""), .group = "Comparison",
+     .help = "options of run for B alone"},
+    {ROW("binary-b", "", "PATH", COMPARE), TEXT(binary_b, ""), .group = "Comparison",
+     .help = "program that runs B, in place of this one"},
+    {ROW("pairs", "", "N", COMPARE), COUNT(pairs, 1, 1000, "10"), .group = "Comparison",
+     .help = "pairs of fresh processes, one of A and one of B in an order drawn by a coin; a "
+             "verdict needs 10"},
+    {ROW("order-seed", "", "N", COMPARE), COUNT(order_seed, 1, INT64_MAX, "from the clock"),
+     .group = "Comparison", .help = "seed of that coin and of the padding of the environment"},
+    {ROW("metric", "", "NAME", COMPARE), TEXT(metric, "itl_p50_ms"), .group = "Comparison",
+     .help = "the figure that decides: itl_p50_ms, tpot_ms, ttft_ms, itl_p99_ms or e2e_ms"},
+    {ROW("fail-if-slower", "", "PERCENT", COMPARE), TEXT(fail_if_slower, ""), .group = "Comparison",
+     .help = "exit with 11 when B is slower by PERCENT or more, at alpha 0.01; stored records "
+             "cannot decide that and exit with 10 where they look so"},
+    {ROW("across", "", NULL, COMPARE), FLAG(across), .group = "Comparison",
+     .help = "compare although the work is not the same (other ids, model, quantisation, backend, "
+             "version); synthetic weights are never compared with real ones"},
+
     {ROW("text", "", "TEXT", BIT(TOKENIZE)), TEXT(text, ""), .group = "Input",
      .help = "encode this text and print its ids, in place of JSON lines"},
     {ROW("ids", "", "IDS", BIT(TOKENIZE)), IDS(ids, MOST_TOKENS, ""), .group = "Input",
@@ -212,13 +236,16 @@ const ib_option ib_option_rows[] = {
     {ROW("format", "", "FORMAT", REPORTING), TEXT(format, "text"), .group = "Output",
      .help = "form of the report; with --output it is the form of FILE (json unless given), and "
              "standard output shows the text"},
+    {ROW("format", "", "FORMAT", COMPARE), CHOICE(format, form_choices, "text"), .group = "Output",
+     .help = "form of the comparison; with --output that of FILE (json unless given)"},
     {ROW("format", "", "FORMAT", LISTING), CHOICE(format, form_choices, "text"), .group = "Output",
      .help = "form of the listing"},
-    {ROW("output", "o", "FILE", REPORTING | BIT(LOGITS)), TEXT(output, ""), .group = "Output",
+    {ROW("output", "o", "FILE", REPORTING | BIT(LOGITS) | COMPARE), TEXT(output, ""),
+     .group = "Output",
      .help = "write to FILE, which appears whole or not at all; refused before the run when FILE "
              "exists (an empty file and a NumPy array of logits may be replaced) or its folder "
              "cannot be written"},
-    {ROW("force", "", NULL, REPORTING | BIT(LOGITS)), FLAG(force), .group = "Output",
+    {ROW("force", "", NULL, REPORTING | BIT(LOGITS) | COMPARE), FLAG(force), .group = "Output",
      .help = "replace FILE if it is a regular file; never a link, a folder or an input"},
     {ROW("percentiles", "metric-percentiles", "LIST", REPORTING), .kind = IB_OPTION_PERCENT,
      .offset = FIELD(percentiles), .fallback = "10,25,50,75,90", .group = "Output",

@@ -207,8 +207,8 @@ static void lists_make_a_grid(void **state) {
 static void later_things_are_refused_by_name(void **state) {
     (void)state;
     static const char *const words[] = {
-        "compare|a|b",  "download", "verify",       "--quant|nf4",   "--processes|2",
-        "--until-ci|2", "--pin|0",  "--token|hf_x", "--profile|ops",
+        "download",     "verify",  "--quant|nf4",  "--processes|2",
+        "--until-ci|2", "--pin|0", "--token|hf_x", "--profile|ops",
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         expect_fail(words[i], IB_E_UNSUPPORTED, "comes with a later version");
@@ -216,6 +216,27 @@ static void later_things_are_refused_by_name(void **state) {
     ib_error err;
     assert_int_equal(parse(&o, "--quant|none|--depth|5|--processes|1|--roofline|off", &err), IB_OK);
     ib_options_clear(&o);
+}
+
+static void compare_hands_on_what_is_not_its_own(void **state) {
+    (void)state;
+    ib_options o;
+    ib_error err;
+    static const char *const passed[] = {"-b", "4", "--attn=sdpa", "--ignore-eos", "-n8",
+                                         "-t", "1"};
+    assert_int_equal(
+        parse(&o, "compare|--a|-d 5|-b|4|--attn=sdpa|--ignore-eos|-n8|--b||-t|1", &err), IB_OK);
+    assert_string_equal(o.side_a, "-d 5");
+    assert_string_equal(o.side_b, "");
+    assert_int_equal(o.n_run_args, sizeof passed / sizeof *passed);
+    for (size_t i = 0; i < o.n_run_args; i++)
+        assert_string_equal(o.run_args[i], passed[i]);
+    ib_options_clear(&o);
+    expect_fail("compare|a|b|-n|5", IB_E_USAGE, "stored records");
+    expect_fail("compare|--a|x|--ids|5", IB_E_USAGE, "'compare' does not have");
+    expect_fail("compare|--a|x|-a|y", IB_E_USAGE, "does not have");
+    expect_fail("compare|a", IB_E_USAGE, "--a and --b");
+    expect_fail("compare|--a|x|--a|y", IB_E_USAGE, "given twice");
 }
 
 static void json_errors_are_seen_early(void **state) {
@@ -290,6 +311,7 @@ int main(void) {
         cmocka_unit_test(wrong_usage_is_named),
         cmocka_unit_test(lists_make_a_grid),
         cmocka_unit_test(later_things_are_refused_by_name),
+        cmocka_unit_test(compare_hands_on_what_is_not_its_own),
         cmocka_unit_test(json_errors_are_seen_early),
         cmocka_unit_test(every_row_is_in_help_and_manual),
         cmocka_unit_test(names_are_unambiguous),

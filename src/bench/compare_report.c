@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT
+ * A comparison as one screen of plain words, and as JSON with every run value, from which all of it
+ * can be computed again. */
+#include "bench/compare.h"
+
+#include "stats/quantile.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct number {
+    char text[40];
+} number;
+
+static const char *fixed(double v, int digits, number *out) {
+    if (isnan(v))
+        memcpy(out->text, "-", 2);
+    else if (isinf(v))
+        memcpy(out->text, v > 0 ? "inf" : "-inf", v > 0 ? 4 : 5);
+    else
+        (void)ib_stats_fixed(v, digits, out->text, sizeof out->text);
+    return out->text;
+}
+
+/* "1.3 % longer", "0.4 % shorter": the ratio in words. */
+static ib_status in_words(double ratio, ib_buf *out, ib_error *err) {
+    number n;
+    double percent = fabs(ratio - 1) * 100;
+    return ib_buf_addf(out, err, "B takes %s %% %s", fixed(percent, percent < 10 ? 2 : 1, &n),
+                       ratio >= 1 ? "longer" : "less");
+}
+
+static ib_status add_label(const char *name, const char *label, ib_buf *out, ib_error *err) {
+    char quoted[IB_QUOTED];
+    return ib_buf_addf(out, err, "%-13s%s\n", name,
+                       label && *label ? ib_quotez(label, quoted) : "(the common options)");
+}
+
+static ib_status head(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    const char *metric = ib_metric_name(c->primary);
+    if (c->interleaved)
+        IB_TRY(ib_buf_addf(out, err,
+                           "Compared     %s: %zu pairs of fresh processes, order inside each drawn "
+                           "with seed %llu\n",
+                           metric, c->side[0].n, (unsigned long long)c->seed));
+    else
+        IB_TRY(ib_buf_addf(out, err,
+                           "Compared     %s: stored records, %zu and %zu runs, not interleaved\n",
+                           metric, c->side[0].n, c->side[1].n));
+    IB_TRY(add_label("A", c->side[0].label, out, err));
+    return add_label("B", c->side[1].label, out, err);
+}
+
+static ib_status differences(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    static const char *const kinds[] = {"", " (setting)", " (not the same work)",
+                                        " (never compared)"};
+    for (size_t i = 0; i < c->n_differences; i++) {
+        const ib_difference *d = &c->differences[i];
+        bool hash = strlen(d->a) == 64 && strlen(d->b) == 64;
+        IB_TRY(ib_buf_addf(out, err, "%-13s%s: %.*s%s | %.*s%s%s\n", i ? "" : "Different", d->what,
+                           hash ? 12 : 80, d->a, hash ? "..." : "", hash ? 12 : 80, d->b,
+                           hash ? "..." : "", kinds[d->kind]));
+    }
+    return IB_OK;
+}
+
+static ib_status verdict(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    const ib_compare_figure *f = &c->figures[c->primary];
+    IB_TRY(ib_buf_addf(out, err, "Verdict      %s", ib_stats_verdict_name(c->verdict)));
+    switch (c->verdict) {
+    case IB_STATS_FASTER:
+    case IB_STATS_SLOWER:
+        IB_TRY(ib_buf_adds(out, ": ", err));
+        return in_words(f->ratio.point, out, err);
+    case IB_STATS_SAME:
+        return ib_buf_addf(out, err, ": the ratio lies within %d %%",
+                           (int)(IB_STATS_EQUIVALENCE * 100));
+    case IB_STATS_UNDECIDED:
+        break;
+    }
+    if (!c->interleaved)
+        return ib_buf_adds(out,
+                           ": not interleaved, so a change of the machine between the records "
+                           "cannot be told from a difference; use compare --a --b",
+                           err);
+    if (!c->enough)
+        IB_TRY(ib_buf_addf(out, err, ": not enough runs, a verdict needs %d pairs",
+                           IB_COMPARE_MIN_RUNS));
+    else
+        IB_TRY(ib_buf_adds(out, ": this is not \"the same\"", err));
+    if (c->runs_needed)
+        IB_TRY(ib_buf_addf(out, err, "; about %llu pairs would decide",
+                           (unsigned long long)c->runs_needed));
+    return IB_OK;
+}
+
+static ib_status tests(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    const ib_compare_figure *f = &c->figures[c->primary];
+    number a, b, d, e;
+    IB_TRY(ib_buf_addf(out, err, "\nTest         p %s (%s%s); Welch on logs %s", fixed(f->p, 4, &a),
+                       c->interleaved ? "pair-flip ranks" : "Mann-Whitney, not interleaved",
+                       c->exact ? ", exact" : "", fixed(c->welch.p, 4, &b)));
+    if (c->interleaved)
+        IB_TRY(ib_buf_addf(out, err, ", signed rank %s", fixed(c->second.p, 4, &d)));
+    if (!isnan(c->welch.p) && (f->p <= IB_COMPARE_ALPHA) != (c->welch.p <= IB_COMPARE_ALPHA))
+        IB_TRY(ib_buf_adds(out, "; they disagree: look at the run values (--format json)", err));
+    IB_TRY(ib_buf_addf(
+        out, err, "\nDetectable   %s %% (alpha %s, power 80 %%); runs scatter by %s %%",
+        fixed(c->mdd * 100, 2, &a), fixed(IB_COMPARE_ALPHA, 2, &b), fixed(c->cv * 100, 2, &d)));
+    if (!isnan(c->drift))
+        IB_TRY(ib_buf_addf(out, err, ", drift %s %% a run", fixed(c->drift * 100, 3, &e)));
+    return ib_buf_addf(out, err, "\nChance       a run of B is slower than one of A in %s %%\n",
+                       fixed(c->p_b_slower * 100, 0, &a));
+}
+
+static ib_status others(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    number a, b, r, lo, hi, p;
+    bool first = true;
+    for (int m = 0; m < IB_METRIC_COUNT; m++) {
+        const ib_compare_figure *f = &c->figures[m];
+        if (!f->known || (ib_metric)m == c->primary)
+            continue;
+        IB_TRY(ib_buf_addf(out, err, "%-13s%-11s %s | %s ms, B/A %s (%s to %s), p %s by Holm\n",
+                           first ? "Also" : "", ib_metric_name((ib_metric)m), fixed(f->a_ms, 3, &a),
+                           fixed(f->b_ms, 3, &b), fixed(f->ratio.point, 4, &r),
+                           fixed(f->ratio.lo, 4, &lo), fixed(f->ratio.hi, 4, &hi),
+                           fixed(f->p_holm, 4, &p)));
+        first = false;
+    }
+    return IB_OK;
+}
+
+static const char *gate_text(const ib_comparison *c) {
+    if (!c->interleaved)
+        return c->regression ? "looks slower, but these runs cannot decide it"
+                             : "nothing found, but these runs cannot decide it";
+    return c->regression ? "FOUND" : "not found";
+}
+
+ib_status ib_comparison_text(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    const ib_compare_figure *f = &c->figures[c->primary];
+    number a, b, d;
+    IB_TRY(head(c, out, err));
+    if (c->refused) {
+        IB_TRY(differences(c, out, err));
+        return ib_buf_adds(out, "Verdict      REFUSED: A and B did not do the same work\n", err);
+    }
+    IB_TRY(ib_buf_addf(out, err, "Medians      A %s ms, B %s ms\n", fixed(f->a_ms, 4, &a),
+                       fixed(f->b_ms, 4, &b)));
+    IB_TRY(ib_buf_addf(out, err, "Ratio B/A    %s, 95 %% interval %s to %s\n",
+                       fixed(f->ratio.point, 4, &a), fixed(f->ratio.lo, 4, &b),
+                       fixed(f->ratio.hi, 4, &d)));
+    IB_TRY(verdict(c, out, err));
+    IB_TRY(tests(c, out, err));
+    IB_TRY(others(c, out, err));
+    IB_TRY(differences(c, out, err));
+    if (c->side[0].n_noisy || c->side[1].n_noisy)
+        IB_TRY(ib_buf_addf(out, err, "Noisy        %zu of %zu runs of A, %zu of %zu of B\n",
+                           c->side[0].n_noisy, c->side[0].n, c->side[1].n_noisy, c->side[1].n));
+    if (!isnan(c->fail_if_slower))
+        IB_TRY(ib_buf_addf(out, err, "Gate         slower by %s %% at alpha %s: %s\n",
+                           fixed(c->fail_if_slower * 100, 2, &a),
+                           fixed(IB_COMPARE_GATE_ALPHA, 2, &b), gate_text(c)));
+    return IB_OK;
+}
+
+/* --- JSON --- */
+
+static json_t *real(double v) {
+    return isfinite(v) ? json_real(v) : json_null();
+}
+
+static json_t *interval_json(const ib_stats_interval *i) {
+    return json_pack("{s:o, s:o, s:o}", "point", real(i->point), "low", real(i->lo), "high",
+                     real(i->hi));
+}
+
+static json_t *values_json(const double *v, size_t n) {
+    json_t *a = json_array();
+    for (size_t i = 0; a && i < n; i++)
+        if (json_array_append_new(a, real(v[i])) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
+static json_t *padding_json(const ib_comparison *c, int side) {
+    json_t *a = json_array();
+    for (size_t i = 0; a && i < c->side[side].n; i++)
+        if (json_array_append_new(a, json_integer(c->padding[side][i])) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
+static json_t *side_json(const ib_comparison *c, int side) {
+    const ib_compare_side *s = &c->side[side];
+    char quoted[IB_QUOTED];
+    return json_pack("{s:s, s:I, s:I, s:o}", "label", ib_quotez(s->label ? s->label : "", quoted),
+                     "n_runs", (json_int_t)s->n, "n_noisy", (json_int_t)s->n_noisy,
+                     "environment_padding_bytes",
+                     c->interleaved ? padding_json(c, side) : json_null());
+}
+
+static json_t *figure_json(const ib_comparison *c, int m) {
+    const ib_compare_figure *f = &c->figures[m];
+    return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "primary",
+                     (ib_metric)m == c->primary, "a_ms",
+                     values_json(c->side[0].values[m], c->side[0].n), "b_ms",
+                     values_json(c->side[1].values[m], c->side[1].n), "a_median_ms", real(f->a_ms),
+                     "b_median_ms", real(f->b_ms), "ratio", interval_json(&f->ratio), "p",
+                     real(f->p), "p_holm", real(f->p_holm));
+}
+
+static json_t *metrics_json(const ib_comparison *c) {
+    json_t *o = json_object();
+    for (int m = 0; o && !c->refused && m < IB_METRIC_COUNT; m++)
+        if (c->figures[m].known &&
+            json_object_set_new(o, ib_metric_name((ib_metric)m), figure_json(c, m)) != 0) {
+            json_decref(o);
+            return NULL;
+        }
+    return o;
+}
+
+static json_t *differences_json(const ib_comparison *c) {
+    static const char *const kinds[] = {"note", "setting", "work", "never"};
+    json_t *a = json_array();
+    for (size_t i = 0; a && i < c->n_differences; i++) {
+        const ib_difference *d = &c->differences[i];
+        if (json_array_append_new(a, json_pack("{s:s, s:s, s:s, s:s}", "what", d->what, "kind",
+                                               kinds[d->kind], "a", d->a, "b", d->b)) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    }
+    return a;
+}
+
+static json_t *order_json(const ib_comparison *c) {
+    json_t *a = json_array();
+    for (size_t i = 0; a && i < c->side[0].n; i++)
+        if (json_array_append_new(a, json_string(c->b_first[i] ? "BA" : "AB")) != 0) {
+            json_decref(a);
+            return NULL;
+        }
+    return a;
+}
+
+static json_t *tests_json(const ib_comparison *c) {
+    return json_pack("{s:s, s:b, s:o, s:o, s:o}", "test",
+                     c->interleaved ? "pair-flip rank" : "Mann-Whitney", "exact", (int)c->exact,
+                     "welch_p", real(c->welch.p), "welch_ratio", interval_json(&c->welch_ratio),
+                     "signed_rank_p", c->interleaved ? real(c->second.p) : json_null());
+}
+
+static json_t *gate_json(const ib_comparison *c) {
+    if (isnan(c->fail_if_slower))
+        return json_null();
+    return json_pack("{s:o, s:o, s:b, s:b}", "threshold", real(c->fail_if_slower), "alpha",
+                     real(IB_COMPARE_GATE_ALPHA), "slower", (int)c->regression, "decides",
+                     (int)c->interleaved);
+}
+
+static bool set(json_t *o, const char *key, json_t *value) {
+    return json_object_set_new(o, key, value) == 0;
+}
+
+ib_status ib_comparison_json(const ib_comparison *c, json_t **out, ib_error *err) {
+    bool known = !c->refused;
+    json_t *o = json_object();
+    *out = NULL;
+    bool good =
+        o && set(o, "comparison_version", json_string("1.0")) &&
+        set(o, "primary", json_string(ib_metric_name(c->primary))) &&
+        set(o, "interleaved", json_boolean(c->interleaved)) && set(o, "a", side_json(c, 0)) &&
+        set(o, "b", side_json(c, 1)) && set(o, "across", json_boolean(c->across)) &&
+        set(o, "differences", differences_json(c)) && set(o, "refused", json_boolean(c->refused)) &&
+        set(o, "verdict",
+            json_string(c->refused ? "REFUSED" : ib_stats_verdict_name(c->verdict))) &&
+        set(o, "enough_runs", json_boolean(c->enough)) && set(o, "metrics", metrics_json(c)) &&
+        set(o, "checks", known ? tests_json(c) : json_null()) &&
+        set(o, "alpha", json_real(IB_COMPARE_ALPHA)) &&
+        set(o, "p_b_slower", known ? real(c->p_b_slower) : json_null()) &&
+        set(o, "cv", known ? real(c->cv) : json_null()) &&
+        set(o, "mdd", known ? real(c->mdd) : json_null()) &&
+        set(o, "drift_per_run", known ? real(c->drift) : json_null()) &&
+        set(o, "runs_needed",
+            known && c->runs_needed ? json_integer((json_int_t)c->runs_needed) : json_null()) &&
+        set(o, "order", c->interleaved ? order_json(c) : json_null()) &&
+        set(o, "order_seed",
+            c->interleaved ? json_integer((json_int_t)(c->seed & INT64_MAX)) : json_null()) &&
+        set(o, "fail_if_slower", gate_json(c));
+    if (!good) {
+        json_decref(o);
+        return ib_fail_memory(err, 0, "the comparison's JSON");
+    }
+    *out = o;
+    return IB_OK;
+}
