@@ -77,3 +77,15 @@ const json_t *ib_record_merged(const ib_record *r, size_t i) {
     const json_t *one = json_object_get(r->environment, key);
     return json_is_object(json_object_get(one, "environment")) ? one : NULL;
 }
+
+const json_t *ib_record_origin(const ib_record *r, size_t cell) {
+    json_int_t before = 0;
+    for (size_t i = 0;; i++) {
+        const json_t *one = ib_record_merged(r, i);
+        if (!one)
+            return NULL;
+        before += json_integer_value(json_object_get(one, "n_cells"));
+        if (before > 0 && (json_int_t)cell < before)
+            return one;
+    }
+}

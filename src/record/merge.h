@@ -14,5 +14,7 @@ ib_status ib_record_merge(ib_record *out, ib_record *from, const char *const *na
                           ib_error *err) IB_MUST_CHECK;
 /* The member of the i-th (from 0) record of a merged one, borrowed; NULL when there is none. */
 const json_t *ib_record_merged(const ib_record *r, size_t i);
+/* That of the record which the cell-th cell came from; NULL when r was not merged. */
+const json_t *ib_record_origin(const ib_record *r, size_t cell);
 
 #endif

@@ -41,10 +41,10 @@ static void parameters(ib_values *v, const ib_cell *c) {
     json_decref(inner.object);
 }
 
-static void command(ib_values *v, const ib_record *r, const ib_cell *c) {
+static void command(ib_values *v, const ib_origin *from, const ib_cell *c) {
     ib_buf text;
-    if (r->n_cells == 1) {
-        ib_values_text(v, "command", r->command);
+    if (from->command) {
+        ib_values_text(v, "command", from->command);
         return;
     }
     ib_buf_init(&text);
@@ -63,8 +63,8 @@ static void command(ib_values *v, const ib_record *r, const ib_cell *c) {
     ib_buf_clear(&text);
 }
 
-static ib_status result(const ib_record *r, const ib_cell *c, const ib_samples *s, json_t *results,
-                        ib_error *err) {
+static ib_status result(const ib_origin *from, const ib_cell *c, const ib_samples *s,
+                        json_t *results, ib_error *err) {
     ib_values v;
     size_t n = s->n_runs;
     double *times = calloc(2 * n + 1, sizeof *times);
@@ -80,7 +80,7 @@ static ib_status result(const ib_record *r, const ib_cell *c, const ib_samples *
         sorted[i] = times[i];
     ib_stats_sort(sorted, n);
     ib_values_begin(&v, err);
-    command(&v, r, c);
+    command(&v, from, c);
     ib_values_number(&v, "mean", ib_stats_mean(times, n));
     ib_values_number(&v, "stddev", ib_stats_stdev(times, n, 1));
     ib_values_number(&v, "median", ib_stats_median(sorted, n));
@@ -104,12 +104,13 @@ ib_status ib_report_hyperfine(const ib_record *r, const ib_report_options *o, ib
     ib_status st = results && file ? IB_OK : ib_fail_memory(err, 0, "the report's JSON");
     (void)o;
     for (size_t i = 0; i < r->n_cells && st == IB_OK; i++) {
+        const ib_origin from = ib_values_origin(r, i);
         ib_samples s;
         st = ib_samples_init(&s, &r->cells[i], NULL, 0, err);
         if (st != IB_OK)
             break;
         if (s.n_runs)
-            st = result(r, &r->cells[i], &s, results, err);
+            st = result(&from, &r->cells[i], &s, results, err);
         ib_samples_clear(&s);
     }
     if (st == IB_OK) {

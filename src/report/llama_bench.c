@@ -42,17 +42,19 @@ static const char *backend_of(const char *device) {
     return device && strncmp(device, "xpu", 3) == 0 ? "OPENCL" : "CPU";
 }
 
-static void machine(ib_values *v, const ib_record *r, const ib_cell *c) {
+static void machine(ib_values *v, const ib_origin *from, const ib_cell *c) {
     const char *backend = backend_of(c->resolved.device);
     const bool cpu = strcmp(backend, "CPU") == 0;
-    const char *model = ib_values_environment(r, "cpu", "model");
-    const char *commit = r->tool_commit && *r->tool_commit ? r->tool_commit : r->tool_version;
+    const char *commit = from->commit && *from->commit ? from->commit : from->version;
     char shortened[9] = "";
     if (commit)
         memcpy(shortened, commit, strnlen(commit, 8));
     ib_values_text(v, "build_commit", shortened);
     ib_values_count(v, "build_number", 0);
-    ib_values_text(v, "cpu_info", model ? model : cpu ? c->resolved.device_name : "");
+    ib_values_text(v, "cpu_info",
+                   from->cpu_model ? from->cpu_model
+                   : cpu           ? c->resolved.device_name
+                                   : "");
     ib_values_text(v, "gpu_info", cpu ? "" : c->resolved.device_name);
     ib_values_text(v, "backends", backend);
 }
@@ -127,36 +129,36 @@ static void samples(ib_values *v, const ib_samples *s, const test *t, double *ns
     ib_values_array(v, "samples_ts", ts, n);
 }
 
-static ib_status row(const ib_record *r, const ib_cell *c, const ib_samples *s, const test *t,
+static ib_status row(const ib_origin *from, const ib_cell *c, const ib_samples *s, const test *t,
                      json_t *rows, ib_error *err) {
     ib_values v;
     double *room = calloc(2 * s->n_runs + 1, sizeof *room);
     if (!room)
         return ib_fail_memory(err, s->n_runs, "a row of the report");
     ib_values_begin(&v, err);
-    machine(&v, r, c);
+    machine(&v, from, c);
     model(&v, c);
     settings(&v, c);
     ib_values_count(&v, "n_prompt", t->n_prompt);
     ib_values_count(&v, "n_gen", t->n_gen);
     ib_values_count(&v, "n_depth", t->n_depth);
-    ib_values_text(&v, "test_time", r->started_utc);
+    ib_values_text(&v, "test_time", from->started_utc);
     samples(&v, s, t, room, room + s->n_runs);
     free(room);
     return ib_values_end(&v, rows);
 }
 
-static ib_status cell_rows(const ib_record *r, const ib_cell *c, json_t *rows, ib_error *err) {
+static ib_status cell_rows(const ib_origin *from, const ib_cell *c, json_t *rows, ib_error *err) {
     ib_samples s;
     IB_TRY(ib_samples_init(&s, c, NULL, 0, err));
     const uint64_t depth = c->asked.n_depth;
     const test prompt = {.n_prompt = c->n_prompt_ids, .n_depth = depth, .prefill = true};
     ib_status st = IB_OK;
     if (s.n_runs && c->n_prompt_ids)
-        st = row(r, c, &s, &prompt, rows, err);
+        st = row(from, c, &s, &prompt, rows, err);
     if (st == IB_OK && s.n_runs && s.runs[0]->n_tokens > 1) {
         const test decode = {.n_gen = s.runs[0]->n_tokens - 1, .n_depth = depth + c->n_prompt_ids};
-        st = row(r, c, &s, &decode, rows, err);
+        st = row(from, c, &s, &decode, rows, err);
     }
     ib_samples_clear(&s);
     return st;
@@ -167,8 +169,10 @@ ib_status ib_report_llama_bench(const ib_record *r, const ib_report_options *o, 
     json_t *rows = json_array();
     ib_status st = rows ? IB_OK : ib_fail_memory(err, 0, "the report's JSON");
     (void)o;
-    for (size_t i = 0; i < r->n_cells && st == IB_OK; i++)
-        st = cell_rows(r, &r->cells[i], rows, err);
+    for (size_t i = 0; i < r->n_cells && st == IB_OK; i++) {
+        const ib_origin from = ib_values_origin(r, i);
+        st = cell_rows(&from, &r->cells[i], rows, err);
+    }
     if (st == IB_OK)
         st = ib_values_print(rows, false, out, err);
     json_decref(rows);

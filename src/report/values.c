@@ -2,6 +2,7 @@
  * See values.h. */
 #include "report/values.h"
 
+#include "record/merge.h"
 #include "report/writers.h"
 
 #include <inttypes.h>
@@ -99,6 +100,27 @@ ib_status ib_values_model_type(const ib_model_record *m, ib_buf *out, ib_error *
     return m->synthetic ? ib_buf_adds(out, " (synthetic)", err) : IB_OK;
 }
 
-const char *ib_values_environment(const ib_record *r, const char *subject, const char *key) {
-    return json_string_value(json_object_get(json_object_get(r->environment, subject), key));
+static const char *text_in(const json_t *o, const char *key) {
+    return json_string_value(json_object_get(o, key));
+}
+
+ib_origin ib_values_origin(const ib_record *r, size_t cell) {
+    const json_t *one = ib_record_origin(r, cell);
+    if (!one)
+        return (ib_origin){.commit = r->tool_commit,
+                           .version = r->tool_version,
+                           .started_utc = r->started_utc,
+                           .cpu_model = text_in(json_object_get(r->environment, "cpu"), "model"),
+                           .command = r->n_cells == 1 ? r->command : NULL};
+    const json_t *tool = json_object_get(one, "tool");
+    const json_t *cpu = json_object_get(json_object_get(one, "environment"), "cpu");
+    return (ib_origin){
+        .commit = text_in(tool, "commit"),
+        .version = text_in(tool, "version"),
+        .started_utc = text_in(one, "started_utc"),
+        .cpu_model = text_in(cpu, "model"),
+        .command = json_integer_value(json_object_get(one, "n_cells")) == 1
+                       ? text_in(one, "command")
+                       : NULL,
+    };
 }

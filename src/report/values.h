@@ -33,7 +33,13 @@ ib_status ib_values_print(json_t *array, bool alone, ib_buf *out, ib_error *err)
 void ib_values_run_seconds(const ib_samples *s, double *out);
 /* The model as one reads it: "llama 134.5M Q8_0", with "(synthetic)" behind random weights. */
 ib_status ib_values_model_type(const ib_model_record *m, ib_buf *out, ib_error *err) IB_MUST_CHECK;
-/* The text member of the environment's subject, or NULL. */
-const char *ib_values_environment(const ib_record *r, const char *subject, const char *key);
+
+typedef struct ib_origin { /* where a cell comes from; borrowed, NULL unknown */
+    const char *commit, *version, *started_utc, *cpu_model;
+    const char *command; /* NULL when it made several cells */
+} ib_origin;
+
+/* Of the record, or of the one that the cell came from when several were merged. */
+ib_origin ib_values_origin(const ib_record *r, size_t cell);
 
 #endif

@@ -166,7 +166,8 @@ static void serve_block(ib_values *v, const requests *q, const ib_samples *s, ui
     block(v, "e2el", q->e2el, q->n);
 }
 
-static ib_status cell_block(const ib_record *r, const ib_cell *c, json_t *all, ib_error *err) {
+static ib_status cell_block(const ib_record *r, size_t i, json_t *all, ib_error *err) {
+    const ib_cell *c = &r->cells[i];
     ib_samples s;
     requests q;
     ib_values v;
@@ -174,7 +175,7 @@ static ib_status cell_block(const ib_record *r, const ib_cell *c, json_t *all, i
     ib_status st = collect(&q, &s, c->n_prompt_ids, err);
     if (st == IB_OK) {
         ib_values_begin(&v, err);
-        ib_values_text(&v, "date", r->started_utc);
+        ib_values_text(&v, "date", ib_values_origin(r, i).started_utc);
         ib_values_text(&v, "backend", "inferbench");
         ib_values_text(&v, "model_id", c->asked.model_id);
         ib_values_text(&v, "tokenizer_id", c->asked.model_id);
@@ -194,7 +195,7 @@ ib_status ib_report_vllm(const ib_record *r, const ib_report_options *o, ib_buf 
     ib_status st = all ? IB_OK : ib_fail_memory(err, 0, "the report's JSON");
     (void)o;
     for (size_t i = 0; i < r->n_cells && st == IB_OK; i++)
-        st = cell_block(r, &r->cells[i], all, err);
+        st = cell_block(r, i, all, err);
     if (st == IB_OK)
         st = ib_values_print(all, true, out, err);
     json_decref(all);

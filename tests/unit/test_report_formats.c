@@ -160,6 +160,12 @@ static double number(const json_t *o, const char *key) {
     return json_number_value(v);
 }
 
+static const char *text_of(const json_t *o, const char *key) {
+    const char *text = json_string_value(json_object_get(o, key));
+    assert_non_null(text);
+    return text;
+}
+
 static void assert_near(double got, double want) {
     if (!(fabs(got - want) <= 1e-9 * fabs(want)))
         fail_msg("%.17g is not %.17g", got, want);
@@ -338,12 +344,29 @@ static void test_merge(void **unused) {
     ib_record from[3], all;
     for (size_t i = 0; i < 3; i++)
         fixture_record(&from[i], 10 + i, names[i]);
+    from[1].tool_commit[0] = 'f';
+    from[2].started_utc[3] = '6';
+    from[2].command[0] = 'I';
     assert_int_equal(ib_record_merge(&all, from, names, 3, NULL), IB_OK);
     assert_int_equal(all.n_cells, 3);
     assert_string_equal(all.cells[1].asked.model_id, "<b>.json");
     assert_string_equal(json_string_value(json_object_get(ib_record_merged(&all, 1), "file")),
                         "<b>.json");
     assert_null(ib_record_merged(&all, 3));
+    json_t *rows = render_json(&all, "llama-bench"); /* each row is of its own build and time */
+    assert_int_equal(json_array_size(rows), 6);
+    assert_string_equal(text_of(json_array_get(rows, 0), "build_commit"), "01234567");
+    assert_string_equal(text_of(json_array_get(rows, 2), "build_commit"), "f1234567");
+    assert_string_equal(text_of(json_array_get(rows, 5), "build_commit"), "01234567");
+    assert_string_equal(text_of(json_array_get(rows, 5), "test_time"), "2026-01-15T10:30:00Z");
+    json_decref(rows);
+    rows = render_json(&all, "hyperfine");
+    assert_string_equal(text_of(json_array_get(json_object_get(rows, "results"), 2), "command"),
+                        "Inferbench run -m example");
+    json_decref(rows);
+    rows = render_json(&all, "vllm");
+    assert_string_equal(text_of(json_array_get(rows, 2), "date"), "2026-01-15T10:30:00Z");
+    json_decref(rows);
     char *page = render(&all, "html");
     assert_non_null(strstr(page, "Side by side"));
     assert_non_null(strstr(page, "Record 2: &lt;b&gt;.json"));
