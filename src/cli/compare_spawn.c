@@ -196,8 +196,8 @@ static int wait_for(pid_t pid, const sigset_t *waited) {
         if (ended < 0 && errno != EINTR)
             return -1;
         int signal = sigwaitinfo(waited, NULL);
-        if (signal == SIGINT || signal == SIGTERM) {
-            ib_signals_raise(signal);
+        if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
+            ib_signals_raise(signal == SIGINT ? SIGINT : SIGTERM);
             (void)kill(pid, SIGKILL);
         }
     }
@@ -236,6 +236,7 @@ static ib_status its_error(const ib_child *c, int status, ib_error *err) {
 
 ib_status ib_compare_spawn(const ib_child *child, ib_error *err) {
     sigset_t waited, usual;
+    struct sigaction hangup;
     char **env = NULL, *variable = NULL, shown[IB_QUOTED];
     pid_t pid = 0;
     IB_TRY(padded(child->padding, &env, &variable, err));
@@ -243,6 +244,8 @@ ib_status ib_compare_spawn(const ib_child *child, ib_error *err) {
     (void)sigaddset(&waited, SIGINT);
     (void)sigaddset(&waited, SIGTERM);
     (void)sigaddset(&waited, SIGCHLD);
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup */
+        (void)sigaddset(&waited, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &waited, &usual);
     int bad = start(child, env, &usual, &pid);
     int status = bad ? 0 : wait_for(pid, &waited);
