@@ -24,6 +24,7 @@ static const struct {
     {"inferbench --model-id FOLDER --device cpu", "the reference's benchmark"},
     {"inferbench -m FOLDER -p 512 -n 128 -r 5 --warmup 1 -o result.json", "five measured runs"},
     {"inferbench report result.json", "the saved record as text"},
+    {"inferbench compare --a '--attn eager' --b '--attn sdpa' -m FOLDER", "which is faster"},
     {"inferbench quantize FOLDER NEW --quant nf4-dq", "a bitsandbytes 4-bit folder"},
     {"inferbench -m synthetic:llama-3.1-8b --quant nf4-dq -p 512 -n 64",
      "measure the machine without a model file"},

@@ -162,7 +162,7 @@ class Pairs(Case):
         self.assertIs(json.loads(done.stdout)["comparisons"][0]["refused"], False)
 
     def test_sigint(self):
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)):
             child = subprocess.Popen(
                 [binary(), "compare", "--a", "", "-m", "synthetic:smollm2-135m", "--device", "cpu",
                  "-t", "1", "-p", "4", "-n", "100000", "--pairs", "2"], env=self.env,

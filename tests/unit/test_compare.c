@@ -130,6 +130,29 @@ static void test_verdicts_of_pairs(void **state) {
     }
 }
 
+/* One wild run of B hides the difference from Welch's means, not from ranks: the report names it.
+ */
+static void test_disagreement(void **state) {
+    ib_record a, b;
+    ib_comparison c;
+    ib_buf text;
+    ib_error err = {0};
+    (void)state;
+    record(&a, 10, 10000, 1);
+    record(&b, 9, 10500, 2);
+    add_run(&b.cells[0], 40, 100000, 3);
+    decide_stored(&c, &a, &b, false);
+    assert_true(c.figures[c.primary].p < 0.05 && c.welch.p > 0.05);
+    ib_buf_init(&text);
+    assert_int_equal(ib_comparison_text(&c, &text, &err), IB_OK);
+    assert_non_null(strstr(text.ptr, "they disagree"));
+    assert_non_null(strstr(text.ptr, "run 10 of B (100."));
+    ib_buf_clear(&text);
+    ib_comparison_clear(&c);
+    ib_record_clear(&a);
+    ib_record_clear(&b);
+}
+
 /* One thing changed in B: what it is called, and whether --across lets it pass. */
 enum { SYNTHETIC, FINGERPRINT, PROMPT, IDS, BACKEND, QUANT, VERSION, ATTENTION, N_CHANGES };
 
@@ -269,13 +292,10 @@ static void test_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics),
-        cmocka_unit_test(test_stored),
-        cmocka_unit_test(test_verdicts_of_pairs),
-        cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_no_values),
-        cmocka_unit_test(test_words),
+        cmocka_unit_test(test_metrics),           cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_verdicts_of_pairs), cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_disagreement),      cmocka_unit_test(test_json),
+        cmocka_unit_test(test_no_values),         cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
