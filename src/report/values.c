@@ -81,21 +81,24 @@ ib_status ib_values_model_type(const ib_model_record *m, ib_buf *out, ib_error *
         double unit;
         const char *suffix;
     } sizes[] = {{1e9, "B"}, {1e6, "M"}, {1, ""}};
-    const ib_format_record *most = NULL;
+    uint64_t total = 0;
     ib_number n;
     size_t i = 0;
     while (i < 2 && (double)m->n_params < sizes[i].unit)
         i++;
     for (size_t k = 0; k < m->n_formats; k++)
-        if (!most || m->formats[k].bytes > most->bytes)
-            most = &m->formats[k];
+        total += m->formats[k].bytes;
     IB_TRY(ib_report_name(m->family ? m->family : "model", out, err));
     IB_TRY(ib_buf_addf(out, err, " %s%s",
                        ib_report_number((double)m->n_params / sizes[i].unit, i < 2 ? 1 : 0, &n),
                        sizes[i].suffix));
-    if (most) {
-        IB_TRY(ib_buf_addc(out, ' ', err));
-        IB_TRY(ib_report_name(most->type, out, err));
+    const char *between = " ";
+    for (size_t k = 0; k < m->n_formats; k++) {
+        if (m->formats[k].bytes < total / 10)
+            continue;
+        IB_TRY(ib_buf_adds(out, between, err));
+        IB_TRY(ib_report_name(m->formats[k].type, out, err));
+        between = "+";
     }
     return m->synthetic ? ib_buf_adds(out, " (synthetic)", err) : IB_OK;
 }

@@ -31,7 +31,8 @@ ib_status ib_values_print(json_t *array, bool alone, ib_buf *out, ib_error *err)
 
 /* Seconds of each run, from the request to the last token. out [s->n_runs] */
 void ib_values_run_seconds(const ib_samples *s, double *out);
-/* The model as one reads it: "llama 134.5M Q8_0", with "(synthetic)" behind random weights. */
+/* The model as one reads it: "llama 134.5M BF16+NF4" with the formats that hold at least a tenth of
+ * the bytes, and "(synthetic)" behind random weights. */
 ib_status ib_values_model_type(const ib_model_record *m, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
 typedef struct ib_origin { /* where a cell comes from; borrowed, NULL unknown */
