@@ -295,10 +295,10 @@ static double median_of_side(const ib_compare_side *s, int m, double *work) {
     return ib_stats_median_of(work, s->n);
 }
 
-static size_t work_size(size_t na, size_t nb) {
-    size_t n = na > nb ? na : nb, pairs = IB_STATS_PAIRS_WORK(n);
-    size_t ranks = IB_STATS_RANK_WORK(na + nb) + na * nb + 2 * (na + nb);
-    return pairs > ranks ? pairs : ranks;
+static size_t work_size(bool interleaved, size_t na, size_t nb) {
+    size_t pairs = IB_STATS_PAIRS_WORK(na);
+    size_t ranks = IB_STATS_RANK_WORK(na + nb) + 3 * (na + nb) + (interleaved ? 0 : na * nb);
+    return interleaved && pairs > ranks ? pairs : ranks;
 }
 
 static ib_stats_pairs pairs_of(const ib_comparison *c, int m, double alpha, double threshold) {
@@ -411,7 +411,7 @@ ib_status ib_comparison_decide(ib_comparison *c, ib_error *err) {
     if (c->interleaved && a->n != b->n)
         return ib_fail(err, IB_E_INTERNAL, "pairs of %zu and %zu runs; fix: report this bug", a->n,
                        b->n);
-    size_t n = work_size(a->n, b->n) + 2 * (a->n + b->n);
+    size_t n = work_size(c->interleaved, a->n, b->n);
     double *work = calloc(n, sizeof *work);
     if (!work)
         return ib_fail_memory(err, n * sizeof *work, "a comparison");
