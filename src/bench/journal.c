@@ -58,7 +58,8 @@ static ib_status open_file(ib_journal **out, const char *path, ib_error *err) {
     *out = NULL;
     if (!j || !(j->path = ib_strdup(path))) {
         free(j);
-        return ib_fail_memory(err, strlen(path), "the journal");
+        (void)ib_fail_memory(err, strlen(path), "the journal");
+        return IB_E_RESOURCE;
     }
     ib_status st = IB_OK;
     j->fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
