@@ -11,7 +11,7 @@ static void scrub(char *text) {
             *p = '?';
 }
 
-ib_status ib_fail(ib_error *err, ib_status status, const char *fmt, ...) {
+void ib_error_set(ib_error *err, ib_status status, const char *fmt, ...) {
     if (err) {
         va_list args;
         va_start(args, fmt);
@@ -20,7 +20,6 @@ ib_status ib_fail(ib_error *err, ib_status status, const char *fmt, ...) {
         scrub(err->text);
         err->status = status;
     }
-    return status;
 }
 
 ib_status ib_context(ib_error *err, ib_status status, const char *fmt, ...) {
@@ -43,10 +42,10 @@ ib_status ib_context(ib_error *err, ib_status status, const char *fmt, ...) {
     return status;
 }
 
-ib_status ib_fail_memory(ib_error *err, size_t bytes, const char *what) {
-    return ib_fail(err, IB_E_RESOURCE,
-                   "out of memory for %s: %zu bytes; fix: free memory or use a smaller model", what,
-                   bytes);
+void ib_error_set_memory(ib_error *err, size_t bytes, const char *what) {
+    ib_error_set(err, IB_E_RESOURCE,
+                 "out of memory for %s: %zu bytes; fix: free memory or use a smaller model", what,
+                 bytes);
 }
 
 void ib_error_clear(ib_error *err) {

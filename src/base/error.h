@@ -50,15 +50,19 @@ typedef struct ib_error {
 #define IB_PRINTF(fmt, args)
 #endif
 
-/* Sets *err (may be NULL) and returns status. Control bytes in the text are replaced by '?';
- * names taken from files go through ib_quote() first. */
-ib_status ib_fail(ib_error *err, ib_status status, const char *fmt, ...) IB_PRINTF(3, 4);
+/* Sets *err (may be NULL); the value is the status. Control bytes in the text are replaced by '?';
+ * names taken from files go through ib_quote() first. A macro, so that whoever reads a caller, the
+ * compiler's analyzers included, sees that its value is the status it was given. */
+#define ib_fail(err, status, ...) (ib_error_set((err), (status), __VA_ARGS__), (ib_status)(status))
+void ib_error_set(ib_error *err, ib_status status, const char *fmt, ...) IB_PRINTF(3, 4);
 
 /* Puts "context: " in front of the text of an error already set. */
 ib_status ib_context(ib_error *err, ib_status status, const char *fmt, ...) IB_PRINTF(3, 4);
 
-/* Out of memory while doing `what` for `bytes` bytes. */
-ib_status ib_fail_memory(ib_error *err, size_t bytes, const char *what);
+/* Out of memory while doing `what` for `bytes` bytes; the value is IB_E_RESOURCE. */
+#define ib_fail_memory(err, bytes, what)                                                           \
+    (ib_error_set_memory((err), (bytes), (what)), (ib_status)IB_E_RESOURCE)
+void ib_error_set_memory(ib_error *err, size_t bytes, const char *what);
 
 void ib_error_clear(ib_error *err);
 const char *ib_status_name(ib_status status);    /* "FORMAT" */
