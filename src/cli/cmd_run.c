@@ -48,8 +48,12 @@ static ib_status finished_run(void *user, const ib_cell *cell, const ib_run_reco
 static ib_status resume(grid *g, const char *path, const char *identity, ib_error *err) {
     ib_record head = {0};
     size_t n_done = 0;
-    IB_TRY(ib_journal_resume(&g->journal, path, identity, &head, g->record.cells, g->done,
-                             g->n_cells, &g->cli->log, err));
+    ib_status read = ib_journal_resume(&g->journal, path, identity, &head, g->record.cells, g->done,
+                                       g->n_cells, &g->cli->log, err);
+    if (read != IB_OK) {
+        ib_record_clear(&head);
+        return read;
+    }
     g->keep_journal = true;
     head.cells = g->record.cells;
     head.n_cells = g->record.n_cells;
