@@ -131,6 +131,21 @@ ib_status ib_cpu_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_li
 /* Bytes of shared scratch for rows of n_in columns. */
 uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8);
 
+/* gemm.c: products of many rows of x. prepare is one thread's part of bringing x [rows, n_in] into
+ * the order that rows reads; all threads must have done theirs before. */
+typedef struct ib_cpu_gemm {
+    const ib_weight *w;
+    const void *prepared;
+    float *out; /* [rows, n_out] */
+    size_t rows;
+} ib_cpu_gemm;
+uint64_t ib_cpu_gemm_bytes(size_t rows, size_t n_in); /* of prepared x */
+uint64_t ib_cpu_gemm_local_bytes(void);               /* of each thread's scratch */
+void ib_cpu_gemm_prepare(ib_device *d, const float *x, size_t rows, size_t n_in, void *prepared,
+                         int thread, int n_threads);
+/* Weight rows [begin, end) against all rows of x. */
+void ib_cpu_gemm_rows(ib_device *d, const ib_cpu_gemm *j, size_t begin, size_t end, void *local);
+
 /* linear_int8.c: one thread's part of an LLM.int8 product. prepare ends with every thread waiting;
  * state lies in shared scratch. */
 typedef struct ib_cpu_int8 {

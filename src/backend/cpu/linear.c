@@ -2,9 +2,8 @@
  * out = x W^T * out_scale + bias, for weights as they are stored.
  *
  * Few rows of x: each thread walks a contiguous range of weight rows and takes dot products as it
- * decodes. Many rows: a tile of weight rows is decoded once to fp32 in the thread's own scratch and
- * multiplied with all rows of x. No weight is ever held as fp32 beyond one tile. x is first brought
- * into the order the kernel reads, once for all matrices of a group that want the same. */
+ * decodes. Many rows: gemm.c. x is first brought into the order the kernel reads, once for all
+ * matrices of a group that want the same. */
 #include "backend/cpu/cpu.h"
 
 #include <string.h>
@@ -26,8 +25,11 @@ static size_t padded(size_t n, size_t to) {
 }
 
 uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8) {
-    uint64_t bytes = (uint64_t)rows * padded(n_in, IB_CPU_CODE_GROUP) * sizeof(float);
+    uint64_t few = rows < IB_CPU_DOT_ROWS ? rows : IB_CPU_DOT_ROWS;
+    uint64_t bytes = few * padded(n_in, IB_CPU_CODE_GROUP) * sizeof(float);
+    uint64_t many = rows > IB_CPU_DOT_ROWS ? ib_cpu_gemm_bytes(rows, n_in) : 0;
     uint64_t other = int8 ? ib_cpu_int8_bytes(rows, n_in) : 0;
+    bytes = bytes > many ? bytes : many;
     return bytes > other ? bytes : other;
 }
 
@@ -46,27 +48,6 @@ static bool same_preparation(const ib_weight *a, const ib_weight *b, size_t rows
     if (kind == CODES)
         return a->prepare == b->prepare;
     return kind != INT8 || !(a->m.threshold < b->m.threshold || a->m.threshold > b->m.threshold);
-}
-
-/* Columns of tile b, with padding. */
-static size_t panel_width(size_t n_in, size_t b) {
-    size_t left = n_in - b * IB_CPU_TILE_COLS;
-    return left < IB_CPU_TILE_COLS ? padded(left, IB_CPU_PAD) : IB_CPU_TILE_COLS;
-}
-
-/* x [rows, n_in] -> one dense [rows, width] block per tile of columns. */
-static void prepare_panel(const linear_job *j, const float *x, int thread, int n_threads) {
-    size_t begin, end;
-    ib_split(j->rows, 1, thread, n_threads, &begin, &end);
-    for (size_t b = 0; b * IB_CPU_TILE_COLS < j->n_in; b++) {
-        size_t first = b * IB_CPU_TILE_COLS, width = panel_width(j->n_in, b);
-        size_t real = j->n_in - first < width ? j->n_in - first : width;
-        float *block = (float *)j->scratch + first * j->rows;
-        for (size_t r = begin; r < end; r++) {
-            memcpy(block + r * width, x + r * j->n_in + first, real * sizeof *x);
-            memset(block + r * width + real, 0, (width - real) * sizeof *x);
-        }
-    }
 }
 
 static void prepare_codes(const linear_job *j, const ib_weight *w, const float *x, int thread,
@@ -88,7 +69,7 @@ static void prepare(const linear_job *j, const ib_weight *w, int thread, int n_t
         prepare_codes(j, w, x, thread, n_threads);
         break;
     case PANEL:
-        prepare_panel(j, x, thread, n_threads);
+        ib_cpu_gemm_prepare(j->d, x, j->rows, j->n_in, j->scratch, thread, n_threads);
         break;
     case INT8:
         ib_cpu_int8_layout(&state, j->scratch, j->rows, j->n_in, w->m.threshold);
@@ -110,26 +91,6 @@ static void dot_rows(const linear_job *j, const ib_linear_args *a, size_t begin,
                       .out = ib_cpu_at(&a->out),
                       .out_stride = w->m.n_rows};
     w->dot(&dot);
-}
-
-static void tile_rows(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end,
-                      float *tile) {
-    const ib_weight *w = a->weight;
-    float *out = ib_cpu_at(&a->out);
-    size_t n_out = w->m.n_rows;
-    for (size_t row = begin; row < end; row += IB_CPU_TILE_ROWS) {
-        size_t n = end - row < IB_CPU_TILE_ROWS ? end - row : IB_CPU_TILE_ROWS;
-        for (size_t b = 0; b * IB_CPU_TILE_COLS < j->n_in; b++) {
-            size_t first = b * IB_CPU_TILE_COLS, width = panel_width(j->n_in, b);
-            size_t real = j->n_in - first < width ? j->n_in - first : width;
-            for (size_t i = 0; i < n; i++) {
-                w->unpack(w, row + i, first, real, tile + i * width);
-                memset(tile + i * width + real, 0, (width - real) * sizeof *tile);
-            }
-            const float *x = (const float *)j->scratch + first * j->rows;
-            j->d->k.mm_nt(x, width, j->rows, tile, width, n, width, out + row, n_out, b > 0);
-        }
-    }
 }
 
 /* Columns [begin, end) of every row: out_scale, then bias. */
@@ -167,13 +128,14 @@ static void run_group(void *ctx, int thread, int n_threads) {
         }
         ib_split(w->m.n_rows, SPLIT_ROWS, thread, n_threads, &begin, &end);
         ib_cpu_int8 state;
+        ib_cpu_gemm job = {w, j->scratch, ib_cpu_at(&a->out), j->rows};
         switch (preparation_of(w, j->rows)) {
         case PLAIN:
         case CODES:
             dot_rows(j, a, begin, end);
             break;
         case PANEL:
-            tile_rows(j, a, begin, end, ib_cpu_local(j->d, thread));
+            ib_cpu_gemm_rows(j->d, &job, begin, end, ib_cpu_local(j->d, thread));
             break;
         case INT8:
             ib_cpu_int8_layout(&state, j->scratch, j->rows, j->n_in, w->m.threshold);

@@ -155,7 +155,7 @@ ib_status ib_cpu_reserve(ib_device *d, const ib_limits *l, ib_error *err) {
     const ib_cpu_attn_shape shape = {l->n_seqs,  l->n_tokens,   l->n_ctx,
                                      l->n_heads, l->n_kv_heads, l->head_dim};
     ib_cpu_attn_need need = ib_cpu_attn_needs(l->attention, &shape);
-    uint64_t tile = (uint64_t)IB_CPU_TILE_ROWS * IB_CPU_TILE_COLS * sizeof(float);
+    uint64_t tile = ib_cpu_gemm_local_bytes();
     uint64_t local = need.local > tile ? need.local : tile, all_local;
     if (!ib_round_up(local, IB_CPU_ALIGN, &local) ||
         !ib_mul_u64(local, (uint64_t)d->n_threads, &all_local))
