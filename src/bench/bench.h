@@ -25,6 +25,11 @@ void ib_streamer_start(ib_streamer *s, uint64_t request_ns);
 bool ib_streamer_push(ib_streamer *s, uint64_t now_ns,
                       uint32_t id);          /* timed thread; false = overflow */
 uint64_t ib_streamer_finish(ib_streamer *s); /* waits until all is delivered; returns overflows */
+/* What the reading thread itself cost, behind finish: not the measured work's. */
+typedef struct ib_streamer_cost {
+    uint64_t major_faults, involuntary_switches, voluntary_switches;
+} ib_streamer_cost;
+ib_streamer_cost ib_streamer_cost_of(const ib_streamer *s);
 void ib_streamer_free(ib_streamer *s);
 
 typedef struct ib_prompt_spec { /* exactly one source acts, in this order */
@@ -53,6 +58,9 @@ typedef struct ib_plan {
     void *finished_user;
     volatile const int
         *stop_signal; /* 0 = go on; else a signal number: finish the token, then stop */
+    volatile const int *continued;     /* counts SIGCONT; NULL = nobody does */
+    const char *sys_root;              /* in front of /proc and /sys; NULL = "" (tests) */
+    uint64_t env_padding, heap_offset; /* of this process, for the record */
 } ib_plan;
 
 /* Opens the engine, runs one cell into *cell (already added to the record), closes the engine. Runs

@@ -232,13 +232,40 @@ static ib_status read_head(reading *r, const json_t *line, ib_error *err) {
     return ib_record_from_json(r->head, json_object_get(line, "record"), r->where, err);
 }
 
-/* The finished runs stay; what the cell is comes from `part`, or is forgotten (NULL). */
+static void clear_processes(ib_cell *c) {
+    for (size_t i = 0; i < c->n_processes; i++)
+        ib_process_record_clear(&c->processes[i]);
+    free(c->processes);
+    c->processes = NULL;
+    c->n_processes = 0;
+}
+
+/* Of a cell that begins only its processes are wanted, for runs that are kept. */
+static ib_status read_opened(reading *r, ib_cell *c, const json_t *part, ib_error *err) {
+    const json_t *list = json_object_get(part, "processes");
+    clear_processes(c);
+    for (size_t i = 0; i < json_array_size(list); i++)
+        IB_TRY(ib_record_process_from_json(c, json_array_get(list, i), r->where, err));
+    return IB_OK;
+}
+
+/* The finished runs stay; what the cell is comes from `part`, or is forgotten but for the processes
+ * that made the runs (NULL). */
 static ib_status replace_cell(reading *r, ib_cell *c, const json_t *part, ib_error *err) {
     ib_run_record *runs = c->runs;
     const size_t n_runs = c->n_runs;
+    ib_cell kept = {.processes = c->processes, .n_processes = c->n_processes};
     c->runs = NULL;
     c->n_runs = 0;
+    c->processes = NULL;
+    c->n_processes = 0;
     ib_cell_clear(c);
+    if (part || n_runs == 0) {
+        clear_processes(&kept);
+    } else {
+        c->processes = kept.processes;
+        c->n_processes = kept.n_processes;
+    }
     ib_status st = part ? ib_record_cell_from_json(c, part, r->where, err) : IB_OK;
     if (c->n_runs == 0) {
         free(c->runs);
@@ -283,8 +310,8 @@ static ib_status read_line(reading *r, const json_t *line, ib_error *err) {
         IB_TRY(replace_cell(r, c, part, err));
         return read_detokenize(r, c, line, err);
     }
-    if (json_object_get(line, "opened"))
-        return IB_OK; /* the cell is opened again */
+    if ((part = json_object_get(line, "opened")))
+        return read_opened(r, c, part, err);
     return ib_fail(err, IB_E_FORMAT,
                    "bad journal in %s: neither a run nor a cell; fix: remove the journal and run "
                    "again",

@@ -15,15 +15,16 @@ static ib_device *device_of(ib_engine *e) {
     return d && ib_backend_of(d)->probe ? d : NULL;
 }
 
-ib_status ib_bench_probe_before(ib_engine *e, ib_probe_record *out, ib_error *err) {
-    const ib_probe_ask ask = {.ping = true};
+ib_status ib_bench_probe_state(ib_engine *e, double *ping_ns, double *read_gbps, ib_error *err) {
+    const ib_probe_ask ask = {.ping = true, .read = true};
     ib_device *d = device_of(e);
     ib_probe p;
-    *out = (ib_probe_record){0};
+    *ping_ns = *read_gbps = 0;
     if (!d)
         return IB_OK;
     IB_TRY(ib_backend_of(d)->probe(d, &ask, &p, err));
-    out->ping_before_ns = p.ping_ns;
+    *ping_ns = p.ping_ns;
+    *read_gbps = p.read_gbps;
     return IB_OK;
 }
 
@@ -48,7 +49,7 @@ static ib_status weight_spans(const ib_checkpoint *c, ib_span **out, size_t *n, 
 
 ib_status ib_bench_probe_after(ib_engine *e, ib_probe_record *out, ib_error *err) {
     ib_device *d = device_of(e);
-    ib_probe_ask ask = {.ping = true, .read = true, .flops = true};
+    ib_probe_ask ask = {.read = true, .flops = true};
     ib_span *spans = NULL;
     ib_probe p;
     if (!d)
@@ -60,7 +61,6 @@ ib_status ib_bench_probe_after(ib_engine *e, ib_probe_record *out, ib_error *err
     if (st != IB_OK)
         return st;
     out->done = true;
-    out->ping_after_ns = p.ping_ns;
     out->read_gbps = p.read_gbps;
     out->read_gbps_median = p.read_gbps_median;
     out->read_bytes = p.read_bytes;

@@ -7,7 +7,7 @@
 #include "base/rng.h"
 #include "bench/bench.h"
 #include "bench/probe.h"
-#include "record/environment.h"
+#include "bench/watch.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -221,23 +221,6 @@ static ib_status allocate_run(ib_run_record *r, uint64_t n_tokens, uint64_t n_se
     return IB_OK;
 }
 
-static uint64_t grown(uint64_t before, uint64_t after) {
-    return after > before ? after - before : 0;
-}
-
-static void keep_counters(ib_run_record *r, const ib_process_counters *a,
-                          const ib_process_counters *b) {
-    r->major_faults = grown(a->major_faults, b->major_faults);
-    r->minor_faults = grown(a->minor_faults, b->minor_faults);
-    r->involuntary_switches = grown(a->involuntary_switches, b->involuntary_switches);
-    r->voluntary_switches = grown(a->voluntary_switches, b->voluntary_switches);
-    r->window_ns = grown(a->now_ns, b->now_ns);
-    r->steal_ns = grown(a->steal_ns, b->steal_ns);
-    r->throttled_periods = grown(a->throttled_periods, b->throttled_periods);
-    r->pressure_cpu_ns = grown(a->pressure_cpu_ns, b->pressure_cpu_ns);
-    r->suspended_ns = grown(b->now_ns - a->now_ns, b->boot_ns - a->boot_ns);
-}
-
 static void keep_result(ib_run_record *r, const ib_generate_result *result, const bench *b) {
     r->n_tokens = result->n_tokens;
     r->prefill_done_ns = result->prefill_ns;
@@ -253,24 +236,53 @@ static void keep_result(ib_run_record *r, const ib_generate_result *result, cons
     ib_run_record_hash(r);
 }
 
+/* Weights that a run reads from mapped files; NULL when the device has its own copy. */
+static const ib_checkpoint *mapped_weights(const bench *b) {
+    ib_memory_record memory;
+    ib_engine_memory(b->engine, &memory);
+    return memory.weights_mapped && !ib_engine_is_synthetic(b->engine)
+               ? ib_engine_checkpoint(b->engine)
+               : NULL;
+}
+
+/* Behind the timed window. */
+static ib_status keep_logits(bench *b, ib_run_record *r, ib_error *err) {
+    const size_t n = ib_engine_n_logits(b->engine);
+    if (n == 0 || r->n_tokens == 0)
+        return IB_OK;
+    float *logits = calloc(n, sizeof *logits);
+    if (!logits)
+        return ib_fail_memory(err, n * sizeof *logits, "logits");
+    ib_status st = ib_engine_logits(b->engine, logits, err);
+    if (st == IB_OK)
+        ib_run_record_logits(r, logits, b->n_seqs, n / b->n_seqs);
+    free(logits);
+    return st;
+}
+
 static ib_status generate(bench *b, ib_run_record *r, ib_streamer *streamer, ib_error *err) {
-    ib_process_counters before, after;
+    ib_watch watch;
+    ib_streamer_cost reader = {0};
     ib_generate_result result = {0};
+    const bool real = !ib_engine_is_virtual(b->engine);
     timed t = {.stamps = r->stamps_ns,
                .result = &result,
                .streamer = streamer,
                .stop = b->plan->stop_signal};
-    ib_process_counters_read(&before);
+    if (real)
+        ib_watch_begin(&watch, b->plan, mapped_weights(b));
     ib_status st = ib_engine_run(b->engine, &b->generation, b->batch, b->prompt.n, r->output_ids,
                                  on_token, &t, &result, err);
-    ib_process_counters_read(&after);
-    if (streamer)
+    if (streamer) {
         r->ring_overflows = ib_streamer_finish(streamer);
+        reader = ib_streamer_cost_of(streamer);
+    }
     if (st != IB_OK)
         return st;
-    keep_counters(r, &before, &after);
+    if (real)
+        ib_watch_end(&watch, b->plan, &reader, r);
     keep_result(r, &result, b);
-    return IB_OK;
+    return keep_logits(b, r, err);
 }
 
 /* A run that failed or made no token leaves no trace in the cell. */
@@ -281,6 +293,7 @@ static ib_status one_run(bench *b, bool warmup, const ib_stream_sink *sink, ib_e
     IB_TRY(ib_cell_add_run(c, &r, err));
     r->warmup = warmup;
     r->n_seqs = b->n_seqs;
+    r->process = c->n_processes - 1;
     ib_status st = allocate_run(r, b->generation.max_new_tokens, b->n_seqs, err);
     if (st == IB_OK && sink)
         st = ib_streamer_new(&streamer, (size_t)b->generation.max_new_tokens, sink, err);
@@ -395,13 +408,15 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
         st = ib_cell_copy_opened(cell, opened, err);
     if (st == IB_OK)
         st = prepare(&b, err);
-    if (st == IB_OK && plan->roofline)
-        st = ib_bench_probe_before(e, &cell->probe, err);
+    if (st == IB_OK)
+        st = ib_watch_process(cell, plan, e, err);
     if (st == IB_OK) {
         st = all_runs(&b, err);
         ib_error late = {0};
         ib_status done = finish(&b, st == IB_OK ? err : &late);
         st = st == IB_OK ? done : st;
+        if (st == IB_OK)
+            st = ib_watch_process_end(cell, plan, e, err);
         if (st == IB_OK && plan->roofline) /* behind the look at memory: it takes some itself */
             st = ib_bench_probe_after(e, &cell->probe, err);
     }

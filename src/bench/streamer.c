@@ -4,7 +4,7 @@
  * lock, no allocation. It therefore cannot wake the reader, which polls every 50 ms, at a lower
  * priority: on a machine whose cores are all at work each look takes one from a timed thread. Only
  * the end, outside the timed window, wakes it at once. */
-#define _GNU_SOURCE /* SYS_gettid */
+#define _GNU_SOURCE /* SYS_gettid, RUSAGE_THREAD */
 #include "bench/bench.h"
 
 #include "base/checked.h"
@@ -33,7 +33,8 @@ struct ib_streamer {
     /* constant while running */
     _Alignas(CACHE_LINE) atomic_bool done;
     bool joined;
-    pthread_mutex_t lock; /* of the reader's sleep; the timed thread never takes it */
+    ib_streamer_cost cost; /* of the reader, once it has ended */
+    pthread_mutex_t lock;  /* of the reader's sleep; the timed thread never takes it */
     pthread_cond_t ended;
     slot *slots; /* owned [mask + 1] */
     uint64_t mask;
@@ -70,6 +71,13 @@ static void wait_a_while(ib_streamer *s) {
     (void)pthread_mutex_unlock(&s->lock);
 }
 
+static ib_streamer_cost own_cost(void) {
+    struct rusage u;
+    if (getrusage(RUSAGE_THREAD, &u) != 0)
+        return (ib_streamer_cost){0};
+    return (ib_streamer_cost){(uint64_t)u.ru_majflt, (uint64_t)u.ru_nivcsw, (uint64_t)u.ru_nvcsw};
+}
+
 static void *reader_main(void *arg) {
     ib_streamer *s = arg;
     /* A thread has a nice value of its own on Linux; elsewhere this does no harm. */
@@ -79,9 +87,11 @@ static void *reader_main(void *arg) {
         if (drain(s))
             continue;
         if (last)
-            return NULL;
+            break;
         wait_a_while(s);
     }
+    s->cost = own_cost();
+    return NULL;
 }
 
 /* The reader takes no signals: they belong to the program's own threads. */
@@ -155,6 +165,10 @@ uint64_t ib_streamer_finish(ib_streamer *s) {
         s->joined = true;
     }
     return s->overflows;
+}
+
+ib_streamer_cost ib_streamer_cost_of(const ib_streamer *s) {
+    return s->cost;
 }
 
 void ib_streamer_free(ib_streamer *s) {

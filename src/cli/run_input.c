@@ -91,7 +91,8 @@ void ib_run_input_plan(const ib_run_input *in, const ib_cli *cli, const ib_optio
                      .n_depth = cell->depth,
                      .roofline = cell->roofline ? strcmp(cell->roofline, "on") == 0
                                                 : ib_cli_shows_text(cell),
-                     .stop_signal = ib_signals_flag()};
+                     .stop_signal = ib_signals_flag(),
+                     .continued = ib_signals_continued()};
     plan_prompt(in, cell, &out->prompt);
     ib_cli_engine_config(cli, cell, &out->engine);
     plan_generation(cell, &out->generation);

@@ -8,6 +8,7 @@
 
 static volatile int stop_signal; /* written by the handler, read by any thread */
 static volatile sig_atomic_t deferred;
+static volatile int continued; /* written by the handler */
 
 static void say(const char *line, size_t n) {
     ssize_t ignored = write(STDERR_FILENO, line, n);
@@ -44,6 +45,11 @@ static void on_bus(int signal) {
     _exit(IB_E_INPUT);
 }
 
+static void on_continue(int signal) {
+    (void)signal;
+    continued++;
+}
+
 static void handle(int signal, void (*handler)(int)) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
@@ -56,6 +62,7 @@ void ib_signals_start(void) {
     handle(SIGPIPE, SIG_IGN);
     handle(SIGXFSZ, SIG_IGN);
     handle(SIGBUS, on_bus);
+    handle(SIGCONT, on_continue);
     handle(SIGINT, on_stop);
     handle(SIGTERM, on_stop);
     struct sigaction old;
@@ -65,6 +72,10 @@ void ib_signals_start(void) {
 
 void ib_signals_defer(void) {
     deferred = 1;
+}
+
+volatile const int *ib_signals_continued(void) {
+    return &continued;
 }
 
 volatile const int *ib_signals_flag(void) {

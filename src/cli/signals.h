@@ -17,6 +17,8 @@ void ib_signals_defer(void);
 volatile const int *ib_signals_flag(void);
 /* IB_E_INTERRUPTED or IB_E_TERMINATED once a signal came, else IB_OK. */
 ib_status ib_signals_check(ib_error *err) IB_MUST_CHECK;
+/* Counts SIGCONT: how often the process was stopped and went on. */
+volatile const int *ib_signals_continued(void);
 /* Sets the flag as if signal had come. */
 void ib_signals_raise(int signal);
 

@@ -50,6 +50,8 @@ const ib_config *ib_engine_config_of(const ib_engine *e);      /* may be NULL wi
 const ib_checkpoint *ib_engine_checkpoint(const ib_engine *e); /* may be NULL without weights */
 const json_t *ib_engine_generation_json(const ib_engine *e, const char **where); /* NULL = none */
 bool ib_engine_is_synthetic(const ib_engine *e);
+/* Its stamps are of a clock of its own, and the machine has no part in them. */
+bool ib_engine_is_virtual(const ib_engine *e);
 ib_attention ib_engine_attention(const ib_engine *e);
 ib_type ib_engine_kv_type(const ib_engine *e); /* F32 under dtype float32, else the model dtype */
 const ib_log *ib_engine_log(const ib_engine *e);
@@ -71,6 +73,10 @@ ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_pr
 ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,
                         size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,
                         ib_generate_result *out, ib_error *err) IB_MUST_CHECK;
+/* Logits of the last position(s) of the last run, fp32 [n_seqs, n_vocab]: outside the timed window.
+ * ib_engine_n_logits: how many; 0 = this engine has none. */
+size_t ib_engine_n_logits(const ib_engine *e);
+ib_status ib_engine_logits(ib_engine *e, float *out, ib_error *err) IB_MUST_CHECK;
 /* Peak memory so far: ledger of the device, VmHWM of the process. */
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out);
 

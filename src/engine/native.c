@@ -35,6 +35,7 @@ struct ib_engine {
     ib_device *device;
     ib_model *model;
     ib_session *session; /* all owned; freed in reverse order */
+    size_t n_seqs;       /* of the session */
     ib_attention attention;
     ib_type dtype, kv_type;
 };
@@ -317,6 +318,11 @@ bool ib_engine_is_synthetic(const ib_engine *e) {
     return e->synthetic != NULL;
 }
 
+bool ib_engine_is_virtual(const ib_engine *e) {
+    (void)e;
+    return false;
+}
+
 ib_attention ib_engine_attention(const ib_engine *e) {
     return e->attention;
 }
@@ -370,6 +376,7 @@ ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_pr
                        max_new_tokens);
     ib_session_free(e->session);
     e->session = NULL;
+    e->n_seqs = n_seqs;
     IB_TRY(ib_session_new(&e->session, e->model, &options, err));
     return depth->n ? run_depth(e, depth, options.n_prompt_max, n_seqs, err) : IB_OK;
 }
@@ -386,6 +393,17 @@ ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *pr
     if (!e->session)
         return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
     return ib_generate(e->session, g, prompt, n_prompt, out_ids, on_token, user, out, err);
+}
+
+size_t ib_engine_n_logits(const ib_engine *e) {
+    const ib_config *c = ib_engine_config_of(e);
+    return e->session && c ? e->n_seqs * (size_t)c->n_vocab : 0;
+}
+
+ib_status ib_engine_logits(ib_engine *e, float *out, ib_error *err) {
+    if (!e->session)
+        return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
+    return ib_session_logits(e->session, out, err);
 }
 
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out) {

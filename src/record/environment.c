@@ -220,7 +220,7 @@ static ib_status group_facts(json_t *g, ib_error *err) {
 
 static ib_status load_facts(json_t *o, ib_error *err) {
     ib_process_counters now;
-    ib_process_counters_read(&now);
+    ib_process_counters_read(&now, "");
     IB_TRY(file_text(o, "loadavg", "/proc/loadavg", err));
     IB_TRY(number(o, "steal_ns_since_boot", true, now.steal_ns, err));
     IB_TRY(file_text(o, "pressure_cpu", "/proc/pressure/cpu", err));

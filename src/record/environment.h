@@ -15,9 +15,14 @@ typedef struct ib_process_counters {
     uint64_t major_faults, minor_faults, involuntary_switches, voluntary_switches;
     uint64_t now_ns, boot_ns; /* monotonic, and the clock that also runs while asleep */
     uint64_t steal_ns;        /* summed over the CPUs the process may use */
+    uint64_t busy_ns;         /* likewise: not idle, not stolen */
+    uint64_t cpu_ns;          /* of the process */
     uint64_t throttled_periods, pressure_cpu_ns;
+    uint64_t swap_ins, thermal_events;
+    uint64_t cpus; /* differs when the set of allowed CPUs does */
 } ib_process_counters;
-void ib_process_counters_read(ib_process_counters *out);
+/* root stands in front of the paths of /proc and /sys: "" for the machine. */
+void ib_process_counters_read(ib_process_counters *out, const char *root);
 uint64_t ib_process_vm_hwm(void); /* bytes, 0 = unknown */
 
 #endif

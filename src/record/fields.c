@@ -112,6 +112,23 @@ static const ib_field run_rows[] = {
     ROW(ib_run_record, throttled_periods, U64),
     ROW(ib_run_record, pressure_cpu_ns, U64),
     ROW(ib_run_record, suspended_ns, U64),
+    ROW(ib_run_record, process, U64),
+    ROW(ib_run_record, stops, U64),
+    ROW(ib_run_record, swap_ins, U64),
+    ROW(ib_run_record, thermal_events, U64),
+    ROW(ib_run_record, cpu_ns, U64_OPT),
+    ROW(ib_run_record, foreign_cpu_ns, U64_OPT),
+    ROW(ib_run_record, cpus_changed, BOOL),
+    ROW(ib_run_record, spin_before_ns, F64_OPT),
+    ROW(ib_run_record, spin_after_ns, F64_OPT),
+    ROW(ib_run_record, mapped_bytes, U64_OPT),
+    ROW(ib_run_record, resident_bytes, U64),
+};
+
+static const ib_field process_rows[] = {
+    ROW(ib_process_record, started_utc, STR),
+    ROW(ib_process_record, env_padding, U64),
+    ROW(ib_process_record, heap_offset, U64),
 };
 
 const ib_fields ib_fields_asked = TABLE(asked_rows);
@@ -121,6 +138,7 @@ const ib_fields ib_fields_step = TABLE(step_rows);
 const ib_fields ib_fields_memory = TABLE(memory_rows);
 const ib_fields ib_fields_probe = TABLE(probe_rows);
 const ib_fields ib_fields_run = TABLE(run_rows);
+const ib_fields ib_fields_process = TABLE(process_rows);
 
 ib_status ib_fields_set(json_t *object, const char *key, json_t *value, ib_error *err) {
     if (!value || json_object_set_new(object, key, value) != 0)

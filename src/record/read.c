@@ -72,6 +72,28 @@ static ib_status read_stamps(ib_run_record *r, const json_t *o, const char *wher
     return IB_OK;
 }
 
+/* Absent in older records. */
+static ib_status read_fingerprint(ib_run_record *r, const json_t *o, const char *where,
+                                  ib_error *err) {
+    ib_str hash;
+    const json_t *top = json_object_get(o, "logits_top");
+    IB_TRY(ib_json_get_str(o, "logits_sha256", &hash, where, err));
+    if (hash.len && hash.len != sizeof r->logits_sha256 - 1)
+        return bad(err, where, "logits_sha256 must have 64 digits");
+    if (hash.len)
+        memcpy(r->logits_sha256, hash.ptr, hash.len);
+    for (size_t i = 0; i < json_array_size(top); i++) {
+        const json_t *pair = json_array_get(top, i), *id = json_array_get(pair, 0),
+                     *value = json_array_get(pair, 1);
+        if (i == IB_RECORD_MAX_TOP || !json_is_integer(id) || json_integer_value(id) < 0 ||
+            json_integer_value(id) > UINT32_MAX || !json_is_number(value))
+            return bad(err, where, "logits_top must hold at most 8 pairs of id and logit");
+        r->top[r->n_top++] =
+            (ib_logit){(uint32_t)json_integer_value(id), (float)json_number_value(value)};
+    }
+    return IB_OK;
+}
+
 static ib_status read_run(ib_run_record *r, const json_t *o, const char *where, ib_error *err) {
     ib_str hash;
     uint64_t n_ids = 0, expected;
@@ -86,7 +108,7 @@ static ib_status read_run(ib_run_record *r, const json_t *o, const char *where, 
     ib_run_record_hash(r);
     if (!ib_str_is(hash, r->ids_sha256))
         return bad(err, where, "ids_sha256 is not the hash of output_ids");
-    return IB_OK;
+    return read_fingerprint(r, o, where, err);
 }
 
 static ib_status read_text(const json_t *o, const char *key, const char *where, char **out,
@@ -146,6 +168,29 @@ static ib_status read_runs(ib_cell *c, const json_t *o, const char *where, ib_er
     return IB_OK;
 }
 
+static json_t *object_or_null(const json_t *o, const char *key) {
+    json_t *v = json_object_get(o, key);
+    return json_is_object(v) ? json_incref(v) : NULL;
+}
+
+ib_status ib_record_process_from_json(ib_cell *to, const json_t *json, const char *where,
+                                      ib_error *err) {
+    ib_process_record *p;
+    IB_TRY(ib_cell_add_process(to, &p, err));
+    IB_TRY(ib_fields_read(&ib_fields_process, p, json, where, err));
+    p->before = object_or_null(json, "before");
+    p->after = object_or_null(json, "after");
+    return IB_OK;
+}
+
+/* Absent in older records. */
+static ib_status read_processes(ib_cell *c, const json_t *o, const char *where, ib_error *err) {
+    const json_t *list = json_object_get(o, "processes");
+    for (size_t i = 0; i < json_array_size(list); i++)
+        IB_TRY(ib_record_process_from_json(c, json_array_get(list, i), where, err));
+    return IB_OK;
+}
+
 static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_error *err) {
     ib_str hash;
     int64_t number = 0;
@@ -179,6 +224,7 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     IB_TRY(read_ids(o, "prompt_ids", where, &c->prompt_ids, &c->n_prompt_ids, err));
     IB_TRY(read_text(o, "prompt_text", where, &c->prompt_text, &c->n_prompt_text, err));
     IB_TRY(read_text(o, "output_text", where, &c->output_text, &c->n_output_text, err));
+    IB_TRY(read_processes(c, o, where, err));
     return read_runs(c, o, where, err);
 }
 

@@ -26,6 +26,13 @@ void ib_run_record_clear(ib_run_record *r) {
     *r = (ib_run_record){0};
 }
 
+void ib_process_record_clear(ib_process_record *p) {
+    ib_fields_clear(&ib_fields_process, p);
+    json_decref(p->before);
+    json_decref(p->after);
+    *p = (ib_process_record){0};
+}
+
 void ib_cell_clear(ib_cell *c) {
     ib_fields_clear(&ib_fields_asked, &c->asked);
     ib_fields_clear(&ib_fields_resolved, &c->resolved);
@@ -33,6 +40,9 @@ void ib_cell_clear(ib_cell *c) {
     for (size_t i = 0; i < c->n_runs; i++)
         ib_run_record_clear(&c->runs[i]);
     free(c->runs);
+    for (size_t i = 0; i < c->n_processes; i++)
+        ib_process_record_clear(&c->processes[i]);
+    free(c->processes);
     free(c->prompt_ids);
     free(c->prompt_text);
     free(c->output_text);
@@ -84,6 +94,15 @@ ib_status ib_cell_add_run(ib_cell *c, ib_run_record **out, ib_error *err) {
     return IB_OK;
 }
 
+ib_status ib_cell_add_process(ib_cell *c, ib_process_record **out, ib_error *err) {
+    void *processes = c->processes;
+    *out = NULL;
+    IB_TRY(grow(&processes, c->n_processes, sizeof *c->processes, err));
+    c->processes = processes;
+    *out = &c->processes[c->n_processes++];
+    return IB_OK;
+}
+
 ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) {
     IB_TRY(ib_fields_copy(&ib_fields_resolved, &to->resolved, &from->resolved, err));
     IB_TRY(ib_fields_copy(&ib_fields_model, &to->model, &from->model, err));
@@ -128,6 +147,36 @@ void ib_ids_sha256(const uint32_t *ids, size_t n, char out[65]) {
             le[4 * i + k] = (unsigned char)(ids[i] >> (8 * k));
     ib_sha256_hex(le, bytes, out);
     free(le);
+}
+
+/* The largest values, ties by the smaller id. */
+static void keep_top(ib_run_record *r, const float *row, size_t n) {
+    r->n_top = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t at = r->n_top;
+        while (at > 0 && row[i] > r->top[at - 1].value)
+            at--;
+        if (at == IB_RECORD_MAX_TOP)
+            continue;
+        size_t last = r->n_top < IB_RECORD_MAX_TOP ? r->n_top++ : IB_RECORD_MAX_TOP - 1;
+        for (; last > at; last--)
+            r->top[last] = r->top[last - 1];
+        r->top[at] = (ib_logit){(uint32_t)i, row[i]};
+    }
+}
+
+void ib_run_record_logits(ib_run_record *r, const float *logits, size_t n_seqs, size_t n_vocab) {
+    size_t n, bytes;
+    r->logits_sha256[0] = '\0';
+    r->n_top = 0;
+    for (size_t i = 0; i < n_vocab; i++)
+        if (!(logits[i] - logits[i] == 0)) /* not finite: nothing to compare */
+            return;
+    if (n_vocab && little_endian() && ib_mul_size(n_seqs, n_vocab, &n) &&
+        ib_mul_size(n, sizeof *logits, &bytes)) {
+        ib_sha256_hex(logits, bytes, r->logits_sha256);
+        keep_top(r, logits, n_vocab);
+    }
 }
 
 void ib_run_record_hash(ib_run_record *r) {

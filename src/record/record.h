@@ -10,7 +10,12 @@
 
 #define IB_SCHEMA_VERSION "1.0"
 
-enum { IB_RECORD_MAX_PHASES = 12, IB_RECORD_MAX_FORMATS = 16 };
+enum { IB_RECORD_MAX_PHASES = 12, IB_RECORD_MAX_FORMATS = 16, IB_RECORD_MAX_TOP = 8 };
+
+typedef struct ib_logit {
+    uint32_t id;
+    float value;
+} ib_logit;
 
 typedef struct ib_run_record { /* one repetition */
     uint64_t *stamps_ns;       /* owned [n_tokens + 1]: the request, then one per token */
@@ -24,7 +29,25 @@ typedef struct ib_run_record { /* one repetition */
     uint64_t ring_overflows, major_faults, minor_faults, involuntary_switches, voluntary_switches;
     uint64_t window_ns; /* between the two readings of the counters; the timed window lies in it */
     uint64_t steal_ns, throttled_periods, pressure_cpu_ns, suspended_ns; /* within window_ns */
+    uint64_t process;        /* index into the cell's processes */
+    uint64_t stops;          /* times that the process was stopped and continued */
+    uint64_t swap_ins;       /* pages, of the whole machine */
+    uint64_t thermal_events; /* thermal throttling of the allowed CPUs */
+    uint64_t cpu_ns;         /* processor time of the process */
+    uint64_t foreign_cpu_ns; /* of everybody else on the allowed CPUs; 0 = none or unknown */
+    bool cpus_changed;       /* the set of allowed CPUs */
+    double spin_before_ns, spin_after_ns;  /* a fixed chain of instructions; 0 = unknown */
+    uint64_t mapped_bytes, resident_bytes; /* weights in the page cache before it; 0 = unknown */
+    char logits_sha256[65];          /* of the last row(s) as little-endian fp32; "" = unknown */
+    ib_logit top[IB_RECORD_MAX_TOP]; /* largest of that row, first sequence */
+    size_t n_top;
 } ib_run_record;
+
+typedef struct ib_process_record {     /* a process that made runs of a cell */
+    char *started_utc;                 /* owned */
+    uint64_t env_padding, heap_offset; /* bytes, against one accidental layout */
+    json_t *before, *after; /* owned objects: facts of state.h around the runs; NULL = unknown */
+} ib_process_record;
 
 typedef struct ib_phase_record {
     char name[24];
@@ -93,6 +116,8 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     uint64_t clock_cost_ns;              /* of one reading of the clock; 0 = unknown */
     ib_run_record *runs;                 /* owned [n_runs], warm-up runs included and marked */
     size_t n_runs;
+    ib_process_record *processes; /* owned [n_processes] */
+    size_t n_processes;
 } ib_cell;
 
 typedef struct ib_record {
@@ -112,10 +137,15 @@ ib_status ib_record_begin(ib_record *r, const char *command, ib_error *err) IB_M
 /* Room for one more; the new element is zeroed. */
 ib_status ib_record_add_cell(ib_record *r, ib_cell **out, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cell_add_run(ib_cell *c, ib_run_record **out, ib_error *err) IB_MUST_CHECK;
+ib_status ib_cell_add_process(ib_cell *c, ib_process_record **out, ib_error *err) IB_MUST_CHECK;
+void ib_process_record_clear(ib_process_record *p);
 /* Copies what opening a model found: load phases, resolved, model. What *to held of it is freed. */
 ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) IB_MUST_CHECK;
 /* Appends a load phase; beyond IB_RECORD_MAX_PHASES its time is added to the last one. */
 void ib_cell_add_phase(ib_cell *c, const char *name, uint64_t ns);
+/* Fingerprint of the last logits [n_seqs, n_vocab]: their hash, and the largest of the first row.
+ */
+void ib_run_record_logits(ib_run_record *r, const float *logits, size_t n_seqs, size_t n_vocab);
 /* Sets ids_sha256 from output_ids. */
 void ib_run_record_hash(ib_run_record *r);
 /* SHA-256 of ids[n] as little-endian uint32, as 64 hex digits. */
@@ -137,6 +167,10 @@ ib_status ib_record_cell_from_json(ib_cell *out, const json_t *json, const char 
                                    ib_error *err) IB_MUST_CHECK;
 ib_status ib_record_run_from_json(ib_cell *to, const json_t *json, const char *where,
                                   ib_error *err) IB_MUST_CHECK;
+ib_status ib_record_process_to_json(const ib_process_record *p, json_t **out,
+                                    ib_error *err) IB_MUST_CHECK;
+ib_status ib_record_process_from_json(ib_cell *to, const json_t *json, const char *where,
+                                      ib_error *err) IB_MUST_CHECK;
 /* IB_E_FORMAT for anything that cannot have been measured (times that run backwards, ids that do
  * not match their hash), IB_E_UNSUPPORTED for another major schema version. Parts of json are
  * shared with the record: json must not be changed afterwards. */

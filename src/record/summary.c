@@ -157,6 +157,27 @@ static bool all_ids_equal(const ib_cell *cell) {
     return true;
 }
 
+/* Where the ids agree: nearly the same largest logits. */
+static bool near_logits(const ib_run_record *a, const ib_run_record *b) {
+    for (size_t i = 0; i < a->n_top && i < b->n_top; i++)
+        if (fabs((double)a->top[i].value - (double)b->top[i].value) > IB_GATE_LOGIT)
+            return false;
+    return true;
+}
+
+static bool all_logits_equal(const ib_cell *cell) {
+    const ib_run_record *first = NULL;
+    for (size_t i = 0; i < cell->n_runs; i++) {
+        const ib_run_record *r = &cell->runs[i];
+        if (r->cancelled || r->n_top == 0)
+            continue;
+        if (first && first->n_tokens == r->n_tokens && !near_logits(first, r))
+            return false;
+        first = first ? first : r;
+    }
+    return true;
+}
+
 static void no_runs(ib_summary *s) {
     s->ref_median_ms = s->ttft_ms = s->ttft_from_text_ms = s->prefill_ms = s->tpot_ms = NAN;
     for (size_t i = 0; i < s->n_percentiles; i++)
@@ -208,6 +229,7 @@ ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percent
     for (size_t i = 0; i < cell->n_load; i++)
         s->load_ms += ms(cell->load[i].ns);
     s->ids_equal = all_ids_equal(cell);
+    s->logits_equal = all_logits_equal(cell);
     ib_summary_judge(s, cell);
     free(gaps);
     free(column);

@@ -7,15 +7,18 @@
 
 #include "record/record.h"
 
-enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 8 };
+enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 16 };
 
 /* Gates of the verdict (measurement.md R02, R31). */
-#define IB_GATE_STEAL 0.005           /* of the window */
-#define IB_GATE_PRESSURE 0.05         /* of the window */
-#define IB_GATE_SWITCHES_PER_100 1    /* involuntary, per 100 tokens */
-#define IB_GATE_CLOCK_NS 200          /* one reading of the clock */
-#define IB_GATE_CLOCK_OF_ITL 0.001    /* one reading against the median ITL */
-#define IB_PING_NEAR_NS 120           /* cores of one complex; measured: 40-75 against 195-240 */
+#define IB_GATE_STEAL 0.005        /* of the window */
+#define IB_GATE_PRESSURE 0.05      /* of the window */
+#define IB_GATE_SWITCHES_PER_100 1 /* involuntary, per 100 tokens */
+#define IB_GATE_CORE_CLOCK 0.03    /* of the core's clock, before against after */
+#define IB_GATE_WARM 0.99          /* of the mapped weights resident: a warm run */
+#define IB_GATE_LOGIT 0.05         /* largest logits of repeats further apart: other arithmetic */
+#define IB_GATE_CLOCK_NS 200       /* one reading of the clock */
+#define IB_GATE_CLOCK_OF_ITL 0.001 /* one reading against the median ITL */
+#define IB_PING_NEAR_NS 120        /* cores of one complex; measured: 40-75 against 195-240 */
 #define IB_GATE_SUSPENDED_NS 50000000 /* asleep during the window */
 
 typedef struct ib_interval { /* distribution-free 95 % for the median over runs */
@@ -43,6 +46,7 @@ typedef struct ib_summary {
     double mbu; /* read_gbps over the best pass of the read probe; NaN without a probe */
     double prefill_gflops, mfu; /* 1e9 operations a second, and over those of the probe */
     bool ids_equal;             /* across all complete runs, warm-up runs included */
+    bool logits_equal;          /* likewise: the fingerprints of those that have one */
     const char *verdict;        /* "valid", "noisy", "invalid" */
     char reasons[IB_SUMMARY_MAX_REASONS][96];
     size_t n_reasons;

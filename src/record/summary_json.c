@@ -146,6 +146,7 @@ ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
     IB_TRY(intervals(&s, o, err));
     IB_TRY(reference(&s, o, err));
     IB_TRY(ib_fields_set(o, "ids_equal", json_boolean(s.ids_equal), err));
+    IB_TRY(ib_fields_set(o, "logits_equal", json_boolean(s.logits_equal), err));
     IB_TRY(verdict(&s, o, err));
     return definitions(o, err);
 }

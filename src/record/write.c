@@ -30,6 +30,19 @@ static ib_status ids_json(json_t *object, const char *key, const uint32_t *ids, 
     return IB_OK;
 }
 
+/* [[id, logit], ...], the largest first. */
+static ib_status fingerprint_json(const ib_run_record *r, json_t *o, ib_error *err) {
+    json_t *top;
+    const size_t n = strlen(r->logits_sha256);
+    IB_TRY(ib_fields_set_text(o, "logits_sha256", n ? r->logits_sha256 : NULL, n, err));
+    IB_TRY(child(o, "logits_top", json_array(), &top, err));
+    for (size_t i = 0; i < r->n_top; i++)
+        if (json_array_append_new(
+                top, json_pack("[If]", (json_int_t)r->top[i].id, (double)r->top[i].value)) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+    return IB_OK;
+}
+
 static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_error *err) {
     json_t *stamps;
     IB_TRY(ib_fields_write(&ib_fields_run, r, o, err));
@@ -39,7 +52,8 @@ static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_erro
         if (json_array_append_new(stamps, json_integer((json_int_t)r->stamps_ns[i])) != 0)
             return ib_fail_memory(err, 0, "the record's JSON");
     IB_TRY(ids_json(o, "output_ids", r->output_ids, r->n_tokens * r->n_seqs, err));
-    return ib_fields_set_text(o, "ids_sha256", r->ids_sha256, strlen(r->ids_sha256), err);
+    IB_TRY(ib_fields_set_text(o, "ids_sha256", r->ids_sha256, strlen(r->ids_sha256), err));
+    return fingerprint_json(r, o, err);
 }
 
 static ib_status model_json(const ib_model_record *m, json_t *o, ib_error *err) {
@@ -80,7 +94,26 @@ static ib_status runs_json(const ib_cell *c, json_t *cell, ib_error *err) {
         json_t *run = json_object();
         if (!run || json_array_append_new(runs, run) != 0)
             return ib_fail_memory(err, 0, "the record's JSON");
-        IB_TRY(run_json(&c->runs[i], i == 0, run, err));
+        const bool first = i == 0 || c->runs[i].process != c->runs[i - 1].process;
+        IB_TRY(run_json(&c->runs[i], first, run, err));
+    }
+    return IB_OK;
+}
+
+static ib_status process_json(const ib_process_record *p, json_t *o, ib_error *err) {
+    IB_TRY(ib_fields_write(&ib_fields_process, p, o, err));
+    IB_TRY(ib_fields_set(o, "before", p->before ? share(p->before) : json_null(), err));
+    return ib_fields_set(o, "after", p->after ? share(p->after) : json_null(), err);
+}
+
+static ib_status processes_json(const ib_cell *c, json_t *cell, ib_error *err) {
+    json_t *list;
+    IB_TRY(child(cell, "processes", json_array(), &list, err));
+    for (size_t i = 0; i < c->n_processes; i++) {
+        json_t *o = json_object();
+        if (!o || json_array_append_new(list, o) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+        IB_TRY(process_json(&c->processes[i], o, err));
     }
     return IB_OK;
 }
@@ -105,6 +138,7 @@ static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
         o, "clock_cost_ns",
         c->clock_cost_ns ? json_integer((json_int_t)c->clock_cost_ns) : json_null(), err));
     IB_TRY(prompt_json(c, o, err));
+    IB_TRY(processes_json(c, o, err));
     IB_TRY(runs_json(c, o, err));
     IB_TRY(child(o, "summary", json_object(), &part, err));
     return ib_summary_to_json(c, part, err);
@@ -187,6 +221,17 @@ ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *
 ib_status ib_record_run_to_json(const ib_run_record *r, json_t **out, ib_error *err) {
     json_t *o = json_object();
     ib_status st = o ? run_json(r, false, o, err) : ib_fail_memory(err, 0, "the record's JSON");
+    if (st != IB_OK) {
+        json_decref(o);
+        o = NULL;
+    }
+    *out = o;
+    return st;
+}
+
+ib_status ib_record_process_to_json(const ib_process_record *p, json_t **out, ib_error *err) {
+    json_t *o = json_object();
+    ib_status st = o ? process_json(p, o, err) : ib_fail_memory(err, 0, "the record's JSON");
     if (st != IB_OK) {
         json_decref(o);
         o = NULL;

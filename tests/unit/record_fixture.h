@@ -35,6 +35,16 @@ static inline ib_run_record *fixture_run(ib_cell *cell, size_t n, uint64_t seed)
     r->window_ns = r->stamps_ns[n] - r->stamps_ns[0] + 300000;
     r->minor_faults = 12;
     r->voluntary_switches = 40;
+    r->cpu_ns = 900000;
+    r->foreign_cpu_ns = 20000000;
+    r->spin_before_ns = 41000.5;
+    r->spin_after_ns = 41020.25;
+    r->mapped_bytes = 144699392;
+    r->resident_bytes = 144699392;
+    ib_ids_sha256(r->output_ids, 1, r->logits_sha256);
+    r->n_top = 2;
+    r->top[0] = (ib_logit){977, 21.5f};
+    r->top[1] = (ib_logit){3, 20.25f};
     ib_run_record_hash(r);
     return r;
 }
@@ -121,6 +131,19 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
     c->clock_cost_ns = 23;
 }
 
+static inline void fixture_process(ib_cell *c) {
+    ib_process_record *p;
+    assert_int_equal(ib_cell_add_process(c, &p, NULL), IB_OK);
+    p->started_utc = fixture_text("2025-01-15T10:30:01Z");
+    p->env_padding = 1234;
+    p->heap_offset = 48;
+    p->before = json_pack("{s:s, s:f, s:f, s:n}", "governor", "performance", "ping_ns", 52.25,
+                          "read_gbps", 40.5, "boost");
+    p->after = json_pack("{s:s, s:f, s:f, s:n}", "governor", "performance", "ping_ns", 54.5,
+                         "read_gbps", 41.5, "boost");
+    assert_true(p->before && p->after);
+}
+
 /* One cell, one run of n tokens. Ends with ib_record_clear. */
 static inline void fixture_record(ib_record *r, size_t n, const char *model_id) {
     ib_cell *cell;
@@ -133,6 +156,7 @@ static inline void fixture_record(ib_record *r, size_t n, const char *model_id) 
                                               "Example CPU", "governor", "clock", "cost_ns", 23.1)};
     assert_int_equal(ib_record_add_cell(r, &cell, NULL), IB_OK);
     fixture_cell(cell, model_id);
+    fixture_process(cell);
     (void)fixture_run(cell, n, n + 5);
 }
 

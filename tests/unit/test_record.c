@@ -2,12 +2,15 @@
  * The record: JSON and back without loss, hostile JSON refused, and every figure of the summary. */
 #include "record_fixture.h"
 
+#include "base/file.h"
 #include "record/environment.h"
+#include "record/state.h"
 #include "record/summary.h"
 #include "stats/quantile.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *dump(const ib_record *r) {
@@ -351,6 +354,7 @@ static void judge(ib_cell *cell, const char *verdict, const char *says) {
 static void test_gates(void **unused) {
     (void)unused;
     ib_cell cell = {0};
+    fixture_run(&cell, 200, 1)->warmup = true;
     ib_run_record *r = fixture_run(&cell, 200, 1), clean = *r;
     judge(&cell, "valid", "");
     r->involuntary_switches = 2;
@@ -366,7 +370,13 @@ static void test_gates(void **unused) {
     judge(&cell, "invalid", "not finite");
     *r = clean;
     r->major_faults = 1;
-    judge(&cell, "noisy", "1 major page faults");
+    judge(&cell, "invalid", "1 major page faults in a warm run");
+    r->resident_bytes = r->mapped_bytes / 2;
+    judge(&cell, "noisy", "1 major page faults in a first or cold run, 50.0 % of the weights");
+    *r = clean;
+    r->process = 1;
+    r->major_faults = 1;
+    judge(&cell, "noisy", "in a first or cold run, 100.0 %");
     *r = clean;
     r->throttled_periods = 2;
     judge(&cell, "noisy", "throttled");
@@ -383,9 +393,87 @@ static void test_gates(void **unused) {
     r->cancelled = true;
     judge(&cell, "invalid", "signal");
     *r = clean;
+    r->stops = 1;
+    judge(&cell, "invalid", "stopped and continued 1 time(s)");
+    *r = clean;
+    r->swap_ins = 7;
+    judge(&cell, "noisy", "7 pages swapped in");
+    *r = clean;
+    r->thermal_events = 2;
+    judge(&cell, "noisy", "2 thermal throttling events");
+    *r = clean;
+    r->cpus_changed = true;
+    judge(&cell, "noisy", "allowed CPUs changed");
+    *r = clean;
+    r->spin_after_ns = r->spin_before_ns * 1.025;
+    judge(&cell, "valid", "");
+    r->spin_after_ns = r->spin_before_ns * 0.95;
+    judge(&cell, "noisy", "core's clock moved by 5.0 %");
+    *r = clean;
     cell.clock_cost_ns = 2000;
     judge(&cell, "noisy", "reading the clock costs 2000 ns");
     ib_cell_clear(&cell);
+}
+
+/* Repeats whose ids agree and whose logits do not; ids that do not are worse. */
+static void test_fingerprints(void **unused) {
+    (void)unused;
+    ib_cell cell = {0};
+    const float row[] = {1, 5, -2, 5, 3.5f, 9, 0, 0, 0, 0, 0, -1};
+    const float broken[] = {1, (float)NAN};
+    (void)fixture_run(&cell, 20, 1);
+    ib_run_record *r = fixture_run(&cell, 20, 2);
+    judge(&cell, "valid", "");
+    r->top[0].value += 0.04f;
+    judge(&cell, "valid", "");
+    r->top[0].value += 0.04f;
+    judge(&cell, "noisy", "logits differ");
+    r->output_ids[3]++;
+    ib_run_record_hash(r);
+    judge(&cell, "invalid", "token ids differ");
+    /* the largest first, of equal ones the first; 8 at most */
+    ib_run_record_logits(r, row, 1, 12);
+    assert_int_equal(r->n_top, 8);
+    static const uint32_t order[] = {5, 1, 3, 4, 0, 6, 7, 8};
+    for (size_t i = 0; i < 8; i++)
+        assert_int_equal(r->top[i].id, order[i]);
+    assert_true(r->top[3].value == 3.5f);
+    /* Python: hashlib.sha256(struct.pack('<12f', ...)).hexdigest() */
+    assert_string_equal(r->logits_sha256,
+                        "bc49b66179fdcc46bf302702c9752cf8790aa9c301b963118d997dd03736b40f");
+    ib_run_record_logits(r, broken, 1, 2);
+    assert_int_equal(r->n_top, 0);
+    assert_string_equal(r->logits_sha256, "");
+    ib_cell_clear(&cell);
+}
+
+static void judge_process(const char *before, const char *after, const char *verdict,
+                          const char *says) {
+    ib_cell cell = {0};
+    ib_process_record *p;
+    (void)fixture_run(&cell, 20, 1);
+    assert_int_equal(ib_cell_add_process(&cell, &p, NULL), IB_OK);
+    p->before = json_loads(before, 0, NULL);
+    p->after = json_loads(after, 0, NULL);
+    assert_true(p->before && p->after);
+    judge(&cell, verdict, says);
+    ib_cell_clear(&cell);
+}
+
+static void test_changed_state(void **unused) {
+    (void)unused;
+    judge_process("{}", "{}", "valid", "");
+    judge_process("{\"governor\": \"performance\"}", "{\"governor\": \"powersave\"}", "noisy",
+                  "the machine changed: governor: performance -> powersave");
+    judge_process("{\"governor\": null}", "{\"governor\": \"powersave\"}", "valid", "");
+    judge_process("{\"loadavg\": \"1 1 1\"}", "{\"loadavg\": \"2 1 1\"}", "valid", "");
+    judge_process("{\"cpuset\": \"0-3\"}", "{\"cpuset\": \"0-1\"}", "noisy", "cpuset: 0-3 -> 0-1");
+    judge_process("{\"ping_ns\": 50.0}", "{\"ping_ns\": 90.0}", "valid", "");
+    judge_process("{\"ping_ns\": 50.0}", "{\"ping_ns\": 210.0}", "noisy",
+                  "distance of the cores: 50 -> 210 ns");
+    judge_process("{\"read_gbps\": 20.0}", "{\"read_gbps\": 16.0}", "valid", "");
+    judge_process("{\"read_gbps\": 20.0}", "{\"read_gbps\": 10.5}", "noisy",
+                  "read bandwidth: 20000 -> 10500 MB/s");
 }
 
 /* More reasons than there is room for must stay within it. */
@@ -397,7 +485,14 @@ static void test_all_gates(void **unused) {
     r->finite = false;
     r->cancelled = true;
     r->involuntary_switches = r->major_faults = r->throttled_periods = r->ring_overflows =
-        r->steal_ns = r->pressure_cpu_ns = r->suspended_ns = UINT64_MAX;
+        r->steal_ns = r->pressure_cpu_ns = r->suspended_ns = r->stops = r->swap_ins =
+            r->thermal_events = UINT64_MAX;
+    r->cpus_changed = true;
+    r->spin_after_ns = 2 * r->spin_before_ns;
+    r = fixture_run(&cell, 3, 1);
+    r->top[0].value = 0;
+    fixture_process(&cell);
+    assert_int_equal(json_object_set_new(cell.processes[0].after, "governor", json_string("x")), 0);
     assert_int_equal(ib_summarise(&s, &cell, NULL, 0, NULL), IB_OK);
     assert_string_equal(s.verdict, "invalid");
     assert_int_equal(s.n_reasons, IB_SUMMARY_MAX_REASONS);
@@ -433,17 +528,69 @@ static void test_environment(void **unused) {
 static void test_counters(void **unused) {
     (void)unused;
     ib_process_counters a, b;
-    ib_process_counters_read(&a);
+    ib_process_counters_read(&a, "");
     volatile char *pages = malloc(4 << 20);
     assert_non_null(pages);
     for (size_t i = 0; i < 4 << 20; i += 4096)
         pages[i] = 1;
-    ib_process_counters_read(&b);
+    ib_process_counters_read(&b, "");
     free((void *)pages);
     assert_true(b.minor_faults > a.minor_faults);
     assert_true(b.now_ns > a.now_ns && b.boot_ns >= a.boot_ns);
     assert_true(b.steal_ns >= a.steal_ns);
     assert_true(ib_process_vm_hwm() > 4 << 20);
+}
+
+static void write_fake(const char *root, const char *path, const char *text) {
+    char full[512];
+    (void)snprintf(full, sizeof full, "%s%s", root, path);
+    for (char *p = full + strlen(root) + 1; (p = strchr(p, '/')); *p++ = '/') {
+        *p = '\0';
+        (void)mkdir(full, 0700);
+    }
+    assert_int_equal(ib_file_write(full, text, strlen(text), NULL), IB_OK);
+}
+
+/* The counters of a machine that is a folder. */
+static void test_fake_machine(void **unused) {
+    (void)unused;
+    char root[] = "/tmp/ib-root-XXXXXX", stat[4096] = "cpu  0 0 0 0 0 0 0 0\n", command[64];
+    ib_process_counters a, b;
+    json_t *state = NULL;
+    assert_non_null(mkdtemp(root));
+    ib_process_counters_read(&a, root);
+    assert_true(a.steal_ns == 0 && a.busy_ns == 0 && a.swap_ins == 0 && a.thermal_events == 0);
+    for (int i = 0; i < 64; i++) { /* whichever CPUs are allowed */
+        size_t n = strlen(stat);
+        (void)snprintf(stat + n, sizeof stat - n, "cpu%d 10 20 30 40 50 60 70 80 9 9\n", i);
+        char path[128];
+        (void)snprintf(path, sizeof path,
+                       "/sys/devices/system/cpu/cpu%d/thermal_throttle/core_throttle_count", i);
+        write_fake(root, path, "3\n");
+    }
+    write_fake(root, "/proc/stat", stat);
+    write_fake(root, "/proc/vmstat", "nr_free_pages 1\npswpin 42\n");
+    write_fake(root, "/proc/pressure/cpu", "some avg10=0.00 avg60=0.00 avg300=0.00 total=77\n");
+    write_fake(root, "/sys/fs/cgroup/cpu.stat", "usage_usec 5\nnr_periods 9\nnr_throttled 4\n");
+    write_fake(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    ib_process_counters_read(&b, root);
+    const uint64_t tick = 1000000000u / (uint64_t)sysconf(_SC_CLK_TCK);
+    const uint64_t n_cpus = b.thermal_events / 3;
+    assert_true(n_cpus >= 1 && b.thermal_events % 3 == 0);
+    assert_true(b.steal_ns == 80 * tick * n_cpus);
+    assert_true(b.busy_ns == (10 + 20 + 30 + 60 + 70) * tick * n_cpus);
+    assert_int_equal(b.swap_ins, 42);
+    assert_int_equal(b.throttled_periods, 4);
+    assert_int_equal(b.pressure_cpu_ns, 77000);
+    assert_true(a.cpus == b.cpus);
+    assert_int_equal(ib_state_read(&state, root, NULL), IB_OK);
+    assert_string_equal(json_string_value(json_object_get(state, "governor")), "powersave");
+    assert_true(json_is_null(json_object_get(state, "boost")));
+    assert_int_equal(json_integer_value(json_object_get(state, "swap_ins")), 42);
+    assert_true(json_real_value(json_object_get(state, "spin_ns")) > 1000);
+    json_decref(state);
+    (void)snprintf(command, sizeof command, "rm -r %s", root);
+    assert_int_equal(system(command), 0);
 }
 
 static void test_begin(void **unused) {
@@ -498,6 +645,9 @@ int main(void) {
         cmocka_unit_test(test_all_gates),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_counters),
+        cmocka_unit_test(test_fingerprints),
+        cmocka_unit_test(test_changed_state),
+        cmocka_unit_test(test_fake_machine),
         cmocka_unit_test(test_begin),
         cmocka_unit_test(test_copy_opened),
     };
