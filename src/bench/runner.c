@@ -231,6 +231,8 @@ static void keep_result(ib_run_record *r, const ib_generate_result *result, cons
     r->stopped_by_eos = result->stopped_by_eos;
     r->cancelled = result->cancelled && !result->stopped_by_eos &&
                    result->n_tokens < b->generation.max_new_tokens;
+    r->decode_call_ns = result->decode_call_ns;
+    r->pick_call_ns = result->pick_call_ns;
     r->render_ns = b->times.render_ns;
     r->tokenize_ns = b->times.tokenize_ns;
     ib_run_record_hash(r);
@@ -385,6 +387,7 @@ static void keep_step_bytes(bench *b, const ib_run_record *r) {
     m->step_total = step.weights + step.scales + step.head + m->step_kv;
     m->prefill_flops =
         (double)b->n_seqs * ib_model_prefill_flops(model, b->plan->n_depth, (uint64_t)b->prompt.n);
+    m->step_flops = (double)b->n_seqs * ib_model_prefill_flops(model, n_past + r->n_tokens / 2, 1);
 }
 
 static ib_status finish(bench *b, ib_error *err) {

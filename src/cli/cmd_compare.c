@@ -130,6 +130,15 @@ static ib_status add_words(ib_words *w, const char *const *texts, size_t n, ib_e
     return IB_OK;
 }
 
+/* Probes behind the runs of each process would only stretch the time between the pairs. */
+static ib_status without_probes(ib_words *w, ib_error *err) {
+    static const char *const off[] = {"--roofline", "off"};
+    for (size_t i = 0; i < w->n; i++)
+        if (strncmp(w->word[i], off[0], strlen(off[0])) == 0)
+            return IB_OK;
+    return add_words(w, off, 2, err);
+}
+
 static ib_status make_words(const ib_options *o, pair_state *p, int side, ib_error *err) {
     static const char *const begin[] = {"inferbench", "run"};
     const char *const end[] = {"--format", "json",     "--output", p->record_path,
@@ -139,6 +148,7 @@ static ib_status make_words(const ib_options *o, pair_state *p, int side, ib_err
     IB_TRY(add_words(w, begin, 2, err));
     IB_TRY(add_words(w, o->run_args, o->n_run_args, err));
     IB_TRY(ib_words_split(w, own ? own : "", side ? "b" : "a", err));
+    IB_TRY(without_probes(w, err));
     return add_words(w, end, sizeof end / sizeof *end, err);
 }
 

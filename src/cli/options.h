@@ -92,7 +92,9 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     const char *model_id, *revision, *cache_dir;
     bool offline;
     const char *device, *attn, *dtype, *compute, *quant, *cpu_tier;
-    const char *roofline; /* NULL = on where the text is shown */
+    const char *roofline;  /* NULL = on */
+    const char *peak_text; /* NULL = not given */
+    double peak_gbps;
     uint64_t threads, blocksize, max_shard_bytes;
     bool double_quant;
 

@@ -74,6 +74,14 @@ static ib_status check_format(const ib_options *o, ib_error *err) {
     return ib_option_bad_value(err, row, o->format, allowed);
 }
 
+static ib_status check_peak(ib_options *o, ib_error *err) {
+    const ib_option *row = ib_option_find(IB_COMMAND_RUN, IB_STR("peak-gbps"));
+    if (!o->peak_text || (ib_parse_double(ib_str_of(o->peak_text), &o->peak_gbps) &&
+                          o->peak_gbps >= 1e-3 && o->peak_gbps <= 1e6))
+        return IB_OK;
+    return ib_option_bad_value(err, row, o->peak_text, "a number from 0.001 to 1000000");
+}
+
 static ib_status check_values(const ib_options *o, ib_error *err) {
     const ib_option *quant = ib_option_find(IB_COMMAND_RUN, IB_STR("quant"));
     const ib_option *processes = ib_option_find(IB_COMMAND_RUN, IB_STR("processes"));
@@ -204,6 +212,7 @@ ib_status ib_options_check(ib_options *o, ib_error *err) {
     IB_TRY(check_prompt(o, err));
     IB_TRY(check_device(o, err));
     IB_TRY(check_format(o, err));
+    IB_TRY(check_peak(o, err));
     IB_TRY(check_values(o, err));
     return check_required(o, err);
 }

@@ -183,7 +183,12 @@ const ib_option ib_option_rows[] = {
     {ROW("roofline", "", "SWITCH", RUN), CHOICE(roofline, switch_choices, ""),
      .group = "Measurement",
      .help = "measure the machine's read bandwidth and arithmetic rate around the runs and say how "
-             "much of them was reached (some 0.3 s); on unless given where the text is shown"},
+             "much of them was reached (some 0.3 s); on unless given"},
+
+    {ROW("peak-gbps", "", "N", RUN), TEXT(peak_text, ""), .group = "Measurement",
+     .help =
+         "memory bandwidth of the data sheet in GB/s (1e9 bytes): the report says how much of it "
+         "decoding reached, beside the share of what was measured"},
 
     {ROW("a", "", "OPTIONS", COMPARE), TEXT(side_a, ""), .group = "Comparison",
      .help = "options of run for A alone, as one word ('--attn eager'); what else is given goes to "
@@ -264,7 +269,6 @@ const ib_option ib_option_rows[] = {
     {ROW("token", "", "TOKEN", MODEL_COMMANDS), LATER, .help = "access token of the hub"},
     {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
     {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
-    {ROW("peak-gbps", "", "N", RUN), LATER, .help = "memory bandwidth to compare with"},
     {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},
     {ROW("max-time", "", "SECONDS", RUN), LATER, .help = "stop repeating after this time"},
     {ROW("print-config", "", NULL, RUN), LATER, .help = "show the settings in force"},

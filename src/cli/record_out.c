@@ -96,6 +96,7 @@ ib_status ib_cli_asked(const ib_options *o, ib_asked *out, ib_error *err) {
                    .n_warmup = o->warmup,
                    .seed = o->seed,
                    .n_threads = (int64_t)o->threads,
+                   .peak_gbps = o->peak_gbps,
                    .ignore_eos = o->ignore_eos || o->input_len,
                    .chat_template = !o->no_chat_template && !o->token_ids.given && !o->input_len};
     IB_TRY(copy(&out->model_id, o->model_id, err));

@@ -89,8 +89,7 @@ void ib_run_input_plan(const ib_run_input *in, const ib_cli *cli, const ib_optio
                      .n_warmup = cell->warmup,
                      .n_batch = cell->batch,
                      .n_depth = cell->depth,
-                     .roofline = cell->roofline ? strcmp(cell->roofline, "on") == 0
-                                                : ib_cli_shows_text(cell),
+                     .roofline = !cell->roofline || strcmp(cell->roofline, "on") == 0,
                      .stop_signal = ib_signals_flag(),
                      .continued = ib_signals_continued()};
     plan_prompt(in, cell, &out->prompt);

@@ -102,11 +102,17 @@ static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *use
     IB_TRY(ib_session_prefill(r->s, r->prompt, r->n_prompt, err));
     IB_TRY(r->s->backend->sync(r->s->device, err));
     out->prefill_ns = ib_now_ns();
+    uint64_t last = 0, decoded = 0; /* stamps of the token before, and of its decode step's end */
     for (uint64_t made = 0;; made++) {
         if (r->finite)
             out->first_not_finite = made; /* moves on until it is */
         IB_TRY(choose(r, made, err));
         const uint64_t now = ib_now_ns();
+        if (made) {
+            out->decode_call_ns += decoded - last;
+            out->pick_call_ns += now - decoded;
+        }
+        last = now;
         remember(r, made, out_ids);
         out->n_tokens = made + 1;
         out->stopped_by_eos = stops(r);
@@ -114,6 +120,7 @@ static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *use
         if (out->stopped_by_eos || out->cancelled || is_last(r, made))
             return IB_OK;
         IB_TRY(ib_session_decode(r->s, err));
+        decoded = ib_now_ns();
     }
 }
 

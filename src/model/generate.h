@@ -46,6 +46,9 @@ typedef struct ib_generate_result {
     bool finite;         /* every logit row was finite */
     uint64_t first_not_finite; /* without finite: index of the first token whose logits were not */
     bool stopped_by_eos, cancelled;
+    /* of all tokens behind the first: in the decode calls, and from there to the stamps; their sum
+     * is last stamp - first stamp */
+    uint64_t decode_call_ns, pick_call_ns;
 } ib_generate_result;
 
 /* prompt [n_seqs, n_prompt]. The session is reset first (to what ib_session_keep kept). out_ids

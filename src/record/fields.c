@@ -25,6 +25,7 @@ static const ib_field asked_rows[] = {
     ROW(ib_asked, n_repetitions, U64),  ROW(ib_asked, n_warmup, U64),
     ROW(ib_asked, seed, U64),           NAMED(ib_asked, "threads", n_threads, I64),
     ROW(ib_asked, ignore_eos, BOOL),    ROW(ib_asked, chat_template, BOOL),
+    ROW(ib_asked, peak_gbps, F64_OPT),
 };
 
 static const ib_field resolved_rows[] = {
@@ -57,6 +58,7 @@ static const ib_field model_rows[] = {
     ROW(ib_model_record, n_vocab, U64),
     ROW(ib_model_record, n_ctx_max, U64),
     ROW(ib_model_record, prefill_flops, F64_OPT),
+    ROW(ib_model_record, step_flops, F64_OPT),
 };
 
 static const ib_field step_rows[] = {
@@ -99,6 +101,8 @@ static const ib_field run_rows[] = {
     ROW(ib_run_record, render_ns, U64),
     ROW(ib_run_record, tokenize_ns, U64),
     ROW(ib_run_record, detokenize_ns, U64),
+    ROW(ib_run_record, decode_call_ns, U64_OPT),
+    ROW(ib_run_record, pick_call_ns, U64_OPT),
     ROW(ib_run_record, finite, BOOL),
     ROW(ib_run_record, stopped_by_eos, BOOL),
     ROW(ib_run_record, cancelled, BOOL),

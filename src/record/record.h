@@ -24,6 +24,9 @@ typedef struct ib_run_record { /* one repetition */
     uint64_t prefill_done_ns;                       /* stamp; 0 = unknown */
     uint64_t render_ns, tokenize_ns, detokenize_ns; /* durations outside the timed window */
     char ids_sha256[65];                            /* of output_ids as little-endian uint32 */
+    /* over the tokens behind the first: inside the calls that run a decode step, and from there to
+     * the token's stamp (waiting for a device that queues, picking the id); 0 = unknown */
+    uint64_t decode_call_ns, pick_call_ns;
     bool warmup, finite, stopped_by_eos;
     bool cancelled; /* stopped by a signal before its end */
     uint64_t ring_overflows, major_faults, minor_faults, involuntary_switches, voluntary_switches;
@@ -63,6 +66,7 @@ typedef struct ib_asked { /* as given on the command line, after defaults; owned
     uint64_t max_new_tokens, n_prompt, n_depth, n_batch, n_repetitions, n_warmup, seed;
     int64_t n_threads; /* 0 = automatic */
     bool ignore_eos, chat_template;
+    double peak_gbps; /* memory bandwidth from a data sheet; 0 = not given */
 } ib_asked;
 
 typedef struct ib_resolved { /* what ran */
@@ -83,6 +87,7 @@ typedef struct ib_model_record {
     /* read by one decode step (all sequences of it) at the prompt's end + half of the new tokens */
     uint64_t step_weights, step_scales, step_head, step_kv, step_total;
     double prefill_flops; /* of the prompt, all sequences; 0 = unknown */
+    double step_flops;    /* of one decode step, all sequences, at that context; 0 = unknown */
 } ib_model_record;
 
 typedef struct ib_probe_record { /* the machine's limits (backend/probe.h); 0 = unknown */

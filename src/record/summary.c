@@ -15,7 +15,20 @@
 static const double default_percentiles[] = {10, 25, 50, 75, 90};
 
 /* Figures of one run, then columns of them over runs. */
-enum { TTFT, FROM_TEXT, PREFILL, TPOT, P50, P90, P95, P99, E2E_RATE, N_FIGURES };
+enum {
+    TTFT,
+    FROM_TEXT,
+    PREFILL,
+    TPOT,
+    P50,
+    P90,
+    P95,
+    P99,
+    E2E_RATE,
+    DECODE_CALL,
+    PICK_CALL,
+    N_FIGURES
+};
 
 static bool counts(const ib_run_record *r, bool complete_only) {
     return !r->warmup && r->n_tokens > 0 && (!complete_only || !r->cancelled);
@@ -62,6 +75,9 @@ static void one_run(const ib_run_record *r, double *gaps, double f[N_FIGURES]) {
     f[PREFILL] = r->prefill_done_ns ? ms(r->prefill_done_ns - t[0]) : f[TTFT];
     f[TPOT] = n_itl ? ms(t[n] - t[1]) / (double)n_itl : NAN;
     f[E2E_RATE] = t[n] > t[0] ? (double)n * 1e9 / (double)(t[n] - t[0]) : NAN;
+    const bool split = n_itl && r->decode_call_ns + r->pick_call_ns;
+    f[DECODE_CALL] = split ? ms(r->decode_call_ns) / (double)n_itl : NAN;
+    f[PICK_CALL] = split ? ms(r->pick_call_ns) / (double)n_itl : NAN;
     for (size_t i = 0; i < n_itl; i++)
         gaps[i] = ms(t[i + 2] - t[i + 1]);
     ib_stats_sort(gaps, n_itl);
@@ -136,6 +152,14 @@ static void corrected(ib_summary *s, const ib_cell *cell, const double (*rows)[N
                             ? cell->model.prefill_flops / (s->prefill_ms * 1e6)
                             : NAN;
     s->mfu = cell->probe.flops > 0 ? s->prefill_gflops * 1e9 / cell->probe.flops : NAN;
+    s->mbu_of_peak = cell->asked.peak_gbps > 0 ? s->read_gbps / cell->asked.peak_gbps : NAN;
+    s->decode_call_ms = over_runs(rows, n, DECODE_CALL, column, NULL);
+    s->pick_call_ms = over_runs(rows, n, PICK_CALL, column, NULL);
+    s->detokenize_ms =
+        first && first->detokenize_ns
+            ? ms(first->detokenize_ns) / (double)(first->n_tokens + cell->n_prompt_ids)
+            : NAN;
+    ib_summary_limits(s, cell);
 }
 
 static bool same_ids(const ib_run_record *a, const ib_run_record *b) {

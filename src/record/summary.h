@@ -25,6 +25,14 @@ typedef struct ib_interval { /* distribution-free 95 % for the median over runs 
     double low, high;        /* NaN: too few runs */
 } ib_interval;
 
+/* Which limit of the machine takes the time of a phase (limits.c). Shares of the phase's time that
+ * each limit alone explains; NaN = unknown. */
+typedef struct ib_limit {
+    const char *binds; /* "memory", "compute", "launch or host", "synchronisation", "none alone";
+                          NULL = unknown */
+    double memory, compute, host, sync;
+} ib_limit;
+
 typedef struct ib_summary {
     /* as the reference computes: over all gaps of the first measured run, TTFT included */
     size_t n_gaps;
@@ -45,12 +53,22 @@ typedef struct ib_summary {
     double bytes_per_token, read_gbps; /* step_total / n_seqs, and step_total / tpot */
     double mbu; /* read_gbps over the best pass of the read probe; NaN without a probe */
     double prefill_gflops, mfu; /* 1e9 operations a second, and over those of the probe */
-    bool ids_equal;             /* across all complete runs, warm-up runs included */
-    bool logits_equal;          /* likewise: the fingerprints of those that have one */
-    const char *verdict;        /* "valid", "noisy", "invalid" */
+    double mbu_of_peak;         /* read_gbps over asked.peak_gbps; NaN when that was not given */
+    /* a token behind the first, split by the calls it takes: tpot = decode_call + pick_call */
+    double decode_call_ms, pick_call_ms, detokenize_ms; /* the last one outside the window */
+    ib_limit decode_limit, prefill_limit;
+    bool ids_equal;      /* across all complete runs, warm-up runs included */
+    bool logits_equal;   /* likewise: the fingerprints of those that have one */
+    const char *verdict; /* "valid", "noisy", "invalid" */
     char reasons[IB_SUMMARY_MAX_REASONS][96];
     size_t n_reasons;
 } ib_summary;
+
+/* Fills the two limits; everything else must be there. */
+void ib_summary_limits(ib_summary *s, const ib_cell *cell);
+/* Whether the cell's device has done its work when a call returns, so that decode_call is the
+ * device's time and pick_call the picking; else a call queues, and the pick waits. */
+bool ib_cell_is_synchronous(const ib_cell *cell);
 
 /* percentiles may be NULL for the default five. At most 16. */
 ib_status ib_summarise(ib_summary *out, const ib_cell *cell, const double *percentiles,

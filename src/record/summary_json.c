@@ -41,6 +41,15 @@ static ib_status definitions(json_t *o, ib_error *err) {
         {"mbu", "read_gbps/probe.read_gbps"},
         {"prefill_gflops", "model.prefill_flops/(prefill_ms*1e6)"},
         {"mfu", "prefill_gflops*1e9/probe.flops (fp32 multiply-adds of the tier)"},
+        {"mbu_of_peak", "read_gbps/asked.peak_gbps"},
+        {"token_ms",
+         "per token behind the first: decode_call_ns/(n-1) and pick_call_ns/(n-1), in "
+         "1e6; device and sampling are the same where a call returns when the device is "
+         "done, else null; detokenizing: detokenize_ns/(n_prompt+n)"},
+        {"limits", "shares of a phase's time that one limit alone explains: memory mbu, or the "
+                   "bytes of one step over probe.read_gbps; compute flops/probe.flops; host "
+                   "pick_call (device that queues: decode_call); sync dispatches of the profile "
+                   "times their cost; binds: the largest where it is at least 0.5"},
         {"interval_95", "order statistics of the runs, distribution-free, for the median"},
         {"reference", "first measured run, all n gaps, as the reference script computes"},
     };
@@ -107,6 +116,37 @@ static ib_status reference(const ib_summary *s, json_t *o, ib_error *err) {
     return IB_OK;
 }
 
+static ib_status token_split(const ib_summary *s, const ib_cell *c, json_t *o, ib_error *err) {
+    json_t *t;
+    const bool done = ib_cell_is_synchronous(c);
+    IB_TRY(child(o, "token_ms", &t, err));
+    IB_TRY(number(t, "decode_call", s->decode_call_ms, err));
+    IB_TRY(number(t, "pick_call", s->pick_call_ms, err));
+    IB_TRY(number(t, "device", done ? s->decode_call_ms : NAN, err));
+    IB_TRY(number(t, "sampling", done ? s->pick_call_ms : NAN, err));
+    return number(t, "detokenizing", s->detokenize_ms, err);
+}
+
+static ib_status limit(const ib_limit *l, const char *key, json_t *o, ib_error *err) {
+    json_t *phase, *shares;
+    IB_TRY(child(o, key, &phase, err));
+    IB_TRY(ib_fields_set(phase, "binds", l->binds ? json_string(l->binds) : json_null(), err));
+    IB_TRY(child(phase, "shares", &shares, err));
+    IB_TRY(number(shares, "memory", l->memory, err));
+    IB_TRY(number(shares, "compute", l->compute, err));
+    IB_TRY(number(shares, "launch_or_host", l->host, err));
+    return number(shares, "synchronisation", l->sync, err);
+}
+
+static ib_status limits(const ib_summary *s, const ib_cell *c, json_t *o, ib_error *err) {
+    json_t *both;
+    IB_TRY(number(o, "mbu_of_peak", s->mbu_of_peak, err));
+    IB_TRY(token_split(s, c, o, err));
+    IB_TRY(child(o, "limits", &both, err));
+    IB_TRY(limit(&s->decode_limit, "decode", both, err));
+    return limit(&s->prefill_limit, "prefill", both, err);
+}
+
 static ib_status verdict(const ib_summary *s, json_t *o, ib_error *err) {
     json_t *v, *reasons;
     IB_TRY(child(o, "verdict", &v, err));
@@ -141,6 +181,7 @@ ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
     IB_TRY(number(o, "mbu", s.mbu, err));
     IB_TRY(number(o, "prefill_gflops", s.prefill_gflops, err));
     IB_TRY(number(o, "mfu", s.mfu, err));
+    IB_TRY(limits(&s, cell, o, err));
     IB_TRY(child(o, "memory", &memory, err));
     IB_TRY(ib_fields_write(&ib_fields_memory, &cell->memory, memory, err));
     IB_TRY(intervals(&s, o, err));

@@ -11,12 +11,12 @@
 #include <stddef.h>
 #include <string.h>
 
-typedef enum column_kind { TEXT, COUNT, SIZE, FIGURE } column_kind;
+typedef enum column_kind { TEXT, COUNT, SIZE, FIGURE, WORD } column_kind;
 
 typedef struct column {
     const char *name;
     column_kind kind;
-    size_t offset; /* TEXT, COUNT: in ib_cell; SIZE, FIGURE: in ib_summary */
+    size_t offset; /* TEXT, COUNT: in ib_cell; SIZE, FIGURE, WORD: in ib_summary */
 } column;
 
 #define CELL(name, kind, member)                                                                   \
@@ -50,6 +50,15 @@ static const column columns[] = {
     FIGURE_OF(prefill_tok_s),
     FIGURE_OF(bytes_per_token),
     FIGURE_OF(read_gbps),
+    FIGURE_OF(mbu),
+    FIGURE_OF(mbu_of_peak),
+    FIGURE_OF(prefill_gflops),
+    FIGURE_OF(mfu),
+    {"decode_limit", WORD, offsetof(ib_summary, decode_limit.binds)},
+    {"prefill_limit", WORD, offsetof(ib_summary, prefill_limit.binds)},
+    FIGURE_OF(decode_call_ms),
+    FIGURE_OF(pick_call_ms),
+    FIGURE_OF(detokenize_ms),
     CELL("weights_bytes", COUNT, memory.weights),
     CELL("kv_bytes", COUNT, memory.kv),
     CELL("scratch_bytes", COUNT, memory.scratch),
@@ -101,6 +110,9 @@ static ib_status add_value(const ib_cell *cell, const ib_summary *s, const colum
     switch (c->kind) {
     case TEXT:
         return add_text(*(char *const *)in_cell, out, err);
+    case WORD:
+        return add_text(*(const char *const *)(const void *)((const char *)s + c->offset), out,
+                        err);
     case COUNT:
         return ib_buf_addf(out, err, "%" PRIu64, *(const uint64_t *)in_cell);
     case SIZE:

@@ -9,9 +9,10 @@
 
 static const char head[] =
     "| model | device | attention | dtype | compute | prompt | tokens | runs | TTFT ms | TPOT ms | "
-    "ITL p50 ms | ITL p90 ms | ITL p99 ms | decode tok/s | prefill tok/s | GB/s | peak MiB | "
-    "verdict |\n"
-    "|---|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|\n";
+    "ITL p50 ms | ITL p90 ms | ITL p99 ms | decode tok/s | prefill tok/s | MB/token | GB/s | MBU % "
+    "| MFU % | decode limit | prefill limit | peak MiB | verdict |\n"
+    "|---|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|--:|---|"
+    "\n";
 
 static ib_status add_name(const char *name, ib_buf *out, ib_error *err) {
     ib_buf safe;
@@ -64,7 +65,12 @@ static ib_status row(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_erro
     IB_TRY(percentile_column(s->itl_p99_ms, s->itl_p99_supported, s, out, err));
     IB_TRY(number_column(ib_report_number(s->decode_tok_s, 2, &n), out, err));
     IB_TRY(number_column(ib_report_number(s->prefill_tok_s, 1, &n), out, err));
+    IB_TRY(number_column(ib_report_number(s->bytes_per_token / 1e6, 2, &n), out, err));
     IB_TRY(number_column(ib_report_number(s->read_gbps, 2, &n), out, err));
+    IB_TRY(number_column(ib_report_number(s->mbu * 100, 1, &n), out, err));
+    IB_TRY(number_column(ib_report_number(s->mfu * 100, 1, &n), out, err));
+    IB_TRY(name_column(s->decode_limit.binds, out, err));
+    IB_TRY(name_column(s->prefill_limit.binds, out, err));
     IB_TRY(number_column(ib_report_mib(c->memory.peak_total, &n), out, err));
     return ib_buf_addf(out, err, "%s |\n", s->verdict);
 }

@@ -245,12 +245,61 @@ static ib_status roofline_line(const ib_cell *c, const ib_summary *s, ib_buf *ou
                        ib_report_number(s->prefill_gflops, 1, &a),
                        ib_report_number(known(p->flops) / 1e9, 1, &b),
                        ib_report_number(s->mfu * 100, 1, &d)));
+    if (s->mbu_of_peak > 0)
+        IB_TRY(ib_buf_addf(out, err, ", decode %s %% of the %s GB/s given",
+                           ib_report_number(s->mbu_of_peak * 100, 1, &a),
+                           ib_report_number(c->asked.peak_gbps, 2, &b)));
     if (!(p->ping_before_ns > 0) && !(p->ping_after_ns > 0))
         return ib_buf_addc(out, '\n', err);
     return ib_buf_addf(
         out, err, "; cores %s ns apart before (%s), %s ns after (%s)\n",
         ib_report_number(known(p->ping_before_ns), 0, &d), distance(p->ping_before_ns),
         ib_report_number(known(p->ping_after_ns), 0, &e), distance(p->ping_after_ns));
+}
+
+/* A token's time by the calls it takes; what a call means depends on the device. */
+static ib_status split_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
+    ib_number a, b, d;
+    const bool done = ib_cell_is_synchronous(c);
+    if (!isfinite(s->decode_call_ms))
+        return IB_OK;
+    IB_TRY(ib_buf_addf(out, err, "Per token    %s %s ms, %s %s ms", done ? "device" : "queueing",
+                       ib_report_number(s->decode_call_ms, 3, &a),
+                       done ? "sampling" : "waiting and sampling",
+                       ib_report_number(s->pick_call_ms, 3, &b)));
+    if (isfinite(s->detokenize_ms))
+        IB_TRY(ib_buf_addf(out, err, "; detokenizing %s ms, after the runs",
+                           ib_report_number(s->detokenize_ms, 4, &d)));
+    return ib_buf_addc(out, '\n', err);
+}
+
+static ib_status limit(const char *phase, const ib_limit *l, ib_buf *out, ib_error *err) {
+    const struct {
+        const char *name;
+        double share;
+    } all[] = {{"memory", l->memory},
+               {"compute", l->compute},
+               {"launch or host", l->host},
+               {"synchronisation", l->sync}};
+    bool first = true;
+    ib_number n;
+    IB_TRY(ib_buf_addf(out, err, "%s %s", phase, l->binds ? l->binds : "-"));
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (!isfinite(all[i].share))
+            continue;
+        IB_TRY(ib_buf_addf(out, err, "%s%s %s %%", first ? " (" : ", ", all[i].name,
+                           ib_report_number(all[i].share * 100, 1, &n)));
+        first = false;
+    }
+    return first ? IB_OK : add(out, " of the time)", err);
+}
+
+static ib_status limit_line(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
+    if (!c->probe.done)
+        return IB_OK;
+    IB_TRY(limit("Limit        decode:", &s->decode_limit, out, err));
+    IB_TRY(limit("; prefill:", &s->prefill_limit, out, err));
+    return ib_buf_addc(out, '\n', err);
 }
 
 static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
@@ -310,6 +359,8 @@ static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf 
     IB_TRY(time_lines(c, r, &s, out, err));
     IB_TRY(rate_lines(&s, out, err));
     IB_TRY(roofline_line(c, &s, out, err));
+    IB_TRY(limit_line(c, &s, out, err));
+    IB_TRY(split_line(c, &s, out, err));
     IB_TRY(memory_lines(c, out, err));
     return ran_lines(c, r, &s, out, err);
 }

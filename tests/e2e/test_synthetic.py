@@ -89,16 +89,38 @@ class Limits(Case):
         self.assertEqual(done.returncode, 0, done.stderr)
         return json.loads(done.stdout)
 
-    def test_roofline_is_off_for_json_unless_given(self):
-        r = self.record()
+    def test_roofline_is_on_unless_it_is_off(self):
+        r = self.record("--roofline", "off")
         self.assertIs(r["cells"][0]["probe"]["done"], False)
         self.assertIsNone(r["cells"][0]["probe"]["read_gbps"])
         self.assertIsNone(r["summary"]["mbu"])
-        r = self.record("--roofline", "on")
+        self.assertIsNone(r["summary"]["limits"]["decode"]["binds"])
+        r = self.record()
         probe, summary = r["cells"][0]["probe"], r["summary"]
         self.assertAlmostEqual(summary["mbu"] * probe["read_gbps"], summary["read_gbps"])
         self.assertAlmostEqual(summary["mfu"] * probe["flops"] / 1e9, summary["prefill_gflops"])
         self.assertIs(probe["read_weights"], False)
+
+    def test_limits_stand_in_every_format(self):
+        r = self.record("--peak-gbps", "12.5")
+        s = r["summary"]
+        self.assertEqual(r["asked"]["peak_gbps"], 12.5)
+        self.assertAlmostEqual(s["mbu_of_peak"] * 12.5, s["read_gbps"])
+        self.assertAlmostEqual(s["token_ms"]["decode_call"] + s["token_ms"]["pick_call"], s["tpot_ms"])
+        self.assertEqual(s["token_ms"]["device"], s["token_ms"]["decode_call"])
+        shares = s["limits"]["decode"]["shares"]
+        self.assertAlmostEqual(shares["memory"], s["mbu"])
+        self.assertAlmostEqual(shares["launch_or_host"], s["token_ms"]["pick_call"] / s["tpot_ms"])
+        self.assertIn(s["limits"]["decode"]["binds"], ("memory", "compute", "launch or host", "none alone"))
+        for form, wanted in (("csv", b",mbu,mbu_of_peak,prefill_gflops,mfu,decode_limit,prefill_limit,"),
+                             ("markdown", b"| MB/token | GB/s | MBU % | MFU % | decode limit |"),
+                             ("text", b"Limit        decode: "), ("text", b" % of the 12.50 GB/s given"),
+                             ("text", b"Per token    device ")):
+            done = run(*self.ARGS[:-2], "--format", form, "--peak-gbps", "12.5")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(wanted, done.stdout)
+        for bad in ("0", "-1", "nan", "inf", "ten", ""):
+            self.assertEqual(run(*self.ARGS, "--peak-gbps", bad).returncode, 2)
 
     def test_roofline_can_be_off_in_text(self):
         done = run(*self.ARGS[:-2], "--roofline", "off")

@@ -32,6 +32,8 @@ static inline ib_run_record *fixture_run(ib_cell *cell, size_t n, uint64_t seed)
     r->render_ns = 1500000;
     r->tokenize_ns = 2500000;
     r->detokenize_ns = 700000;
+    r->pick_call_ns = 123456;
+    r->decode_call_ns = r->stamps_ns[n] - r->stamps_ns[1] - r->pick_call_ns;
     r->window_ns = r->stamps_ns[n] - r->stamps_ns[0] + 300000;
     r->minor_faults = 12;
     r->voluntary_switches = 40;
@@ -65,6 +67,7 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                           .max_new_tokens = 256,
                           .n_depth = 77,
                           .n_batch = 1,
+                          .peak_gbps = 51.2,
                           .n_repetitions = 1,
                           .seed = UINT64_MAX,
                           .chat_template = true};
@@ -95,7 +98,8 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                                  .step_head = 30081024,
                                  .step_kv = 21000000,
                                  .step_total = 164181024,
-                                 .prefill_flops = 1.625e9};
+                                 .prefill_flops = 1.625e9,
+                                 .step_flops = 2.75e8};
     c->probe = (ib_probe_record){.done = true,
                                  .ping_before_ns = 52.25,
                                  .ping_after_ns = 210.5,

@@ -133,6 +133,9 @@ static void test_roofline(void **unused) {
     assert_false(cell.probe.done);
     assert_int_equal(ib_summarise(&s, &cell, NULL, 0, NULL), IB_OK);
     assert_true(isnan(s.mbu) && isnan(s.mfu) && s.prefill_gflops > 0);
+    for (size_t i = 0; i < cell.n_runs; i++) /* the two calls make up the window */
+        assert_int_equal(cell.runs[i].decode_call_ns + cell.runs[i].pick_call_ns,
+                         cell.runs[i].stamps_ns[N_NEW] - cell.runs[i].stamps_ns[1]);
     ib_cell_clear(&cell);
     p.roofline = true;
     cell = (ib_cell){0};
@@ -146,6 +149,46 @@ static void test_roofline(void **unused) {
     assert_true(fabs(s.mbu * r->read_gbps - s.read_gbps) <= 1e-9 * s.read_gbps);
     assert_true(fabs(s.mfu * r->flops - s.prefill_gflops * 1e9) <= 1e-3 * s.prefill_gflops);
     ib_cell_clear(&cell);
+}
+
+/* Each limit's share of the time, and which one binds, on figures made by hand. */
+static void test_which_binds(void **unused) {
+    ib_cell cell = {0};
+    ib_summary s = {.tpot_ms = 10,
+                    .prefill_ms = 200,
+                    .pick_call_ms = 1,
+                    .decode_call_ms = 9,
+                    .mbu = NAN,
+                    .mfu = NAN};
+    (void)unused;
+    cell.resolved.device = ib_strdup("cpu");
+    assert_non_null(cell.resolved.device);
+    ib_summary_limits(&s, &cell);
+    assert_true(!s.decode_limit.binds && !s.prefill_limit.binds && isnan(s.decode_limit.memory));
+    cell.probe = (ib_probe_record){.done = true, .read_gbps = 50, .flops = 400e9};
+    cell.model.step_weights = 400000000;
+    cell.model.step_total = 420000000;
+    cell.model.step_flops = 1e9;
+    s.mbu = 0.84;
+    s.mfu = 0.3;
+    ib_summary_limits(&s, &cell);
+    assert_string_equal(s.decode_limit.binds, "memory");
+    assert_true(s.decode_limit.memory == s.mbu && fabs(s.decode_limit.compute - 0.25) < 1e-12);
+    assert_true(fabs(s.decode_limit.host - 0.1) < 1e-12 && isnan(s.decode_limit.sync));
+    assert_string_equal(s.prefill_limit.binds, "none alone");
+    assert_true(fabs(s.prefill_limit.memory - 0.04) < 1e-12);
+    cell.model.step_flops = 3.6e9; /* many sequences */
+    ib_summary_limits(&s, &cell);
+    assert_string_equal(s.decode_limit.binds, "compute");
+    s.mbu = 0.2;
+    cell.model.step_flops = 1e9;
+    ib_summary_limits(&s, &cell);
+    assert_string_equal(s.decode_limit.binds, "none alone");
+    (void)snprintf(cell.resolved.device, 4, "xpu"); /* queues: the calls are the host's time */
+    ib_summary_limits(&s, &cell);
+    assert_string_equal(s.decode_limit.binds, "launch or host");
+    assert_true(fabs(s.decode_limit.host - 0.9) < 1e-12);
+    free(cell.resolved.device);
 }
 
 /* Spans of any size and alignment are read whole, on every tier. */
@@ -188,6 +231,7 @@ int main(void) {
         cmocka_unit_test(test_depth),         cmocka_unit_test(test_long_depth),
         cmocka_unit_test(test_prefill_flops), cmocka_unit_test(test_roofline),
         cmocka_unit_test(test_spans),         cmocka_unit_test(test_memory_at_hand),
+        cmocka_unit_test(test_which_binds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
