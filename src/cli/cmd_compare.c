@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * compare: two saved records, or two settings in interleaved pairs of fresh processes. What is
- * compared and judged stands in bench/compare.h; here records are gathered and the answer shown. */
-#include "bench/compare.h"
+ * compared and judged stands in record/compare.h; here records are gathered and the answer shown.
+ */
 #include "cli/compare_spawn.h"
 #include "cli/record_out.h"
+#include "record/compare.h"
+#include "report/compare_report.h"
 
 #include "base/clock.h"
 #include "base/rng.h"

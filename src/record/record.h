@@ -159,11 +159,19 @@ void ib_ids_sha256(const uint32_t *ids, size_t n, char out[65]);
  * too, so that a record that was read back is rendered the same. */
 ib_status ib_record_utf8(ib_str text, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
-/* The whole record with its computed summary per cell; read back ignores the summary. */
+typedef struct ib_percentiles { /* asked for; NULL values = those of the summary */
+    const double *values;       /* borrowed */
+    size_t n;
+} ib_percentiles;
+
+/* The whole record with its computed summary per cell; read back ignores the summary. p may be
+ * NULL. */
 ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) IB_MUST_CHECK;
-/* One cell as a record of its own (a line of the jsonl format). */
-ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out,
+ib_status ib_record_to_json_with(const ib_record *r, const ib_percentiles *p, json_t **out,
                                  ib_error *err) IB_MUST_CHECK;
+/* One cell as a record of its own (a line of the jsonl format). */
+ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, const ib_percentiles *p,
+                                 json_t **out, ib_error *err) IB_MUST_CHECK;
 /* Parts of a record, for journals: a cell without its runs (and with the summary of none), one run;
  * and back. Reading appends the run to the cell, and fills an empty cell. */
 ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *err) IB_MUST_CHECK;

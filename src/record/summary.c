@@ -4,6 +4,8 @@
  * (measurement.md section 4.2); rates come from times, never from averaged rates. */
 #include "record/summary.h"
 
+#include "stats/dependence.h"
+#include "stats/interval.h"
 #include "stats/quantile.h"
 
 #include "record/verdict.h"
@@ -14,20 +16,19 @@
 
 static const double default_percentiles[] = {10, 25, 50, 75, 90};
 
-/* Figures of one run, then columns of them over runs. */
+static const double standard[IB_SUMMARY_STANDARD] = {50, 90, 95, 99, 99.9};
+
+/* Figures of one run, then columns of them over runs; percentiles of ITL from ITL on. */
 enum {
     TTFT,
     FROM_TEXT,
     PREFILL,
     TPOT,
-    P50,
-    P90,
-    P95,
-    P99,
     E2E_RATE,
     DECODE_CALL,
     PICK_CALL,
-    N_FIGURES
+    ITL,
+    N_FIGURES = ITL + IB_SUMMARY_STANDARD + IB_SUMMARY_MAX_PERCENTILES
 };
 
 static bool counts(const ib_run_record *r, bool complete_only) {
@@ -49,6 +50,18 @@ const ib_run_record *ib_cell_first_measured(const ib_cell *cell) {
     return NULL;
 }
 
+bool ib_cell_counts_run(const ib_cell *cell, size_t run) {
+    return counts(&cell->runs[run], any_complete(cell));
+}
+
+void ib_percentile_name(double q, char out[40]) {
+    out[0] = 'p';
+    if (q == floor(q))
+        (void)ib_stats_fixed(q, 0, out + 1, 39);
+    else
+        (void)ib_stats_repr(q, out + 1);
+}
+
 static double ms(uint64_t ns) {
     return (double)ns / 1e6;
 }
@@ -66,8 +79,9 @@ static void as_reference(ib_summary *s, const ib_run_record *r, double *gaps) {
             ib_stats_round_python(1000 * ib_stats_percentile(gaps, n, s->percentiles[i]), 1);
 }
 
-/* One run into f[N_FIGURES]; gaps is room for its gaps. */
-static void one_run(const ib_run_record *r, double *gaps, double f[N_FIGURES]) {
+/* One run into f[N_FIGURES]; gaps and work are room for its gaps. */
+static void one_run(ib_summary *s, const ib_run_record *r, double *gaps, double *work,
+                    double f[N_FIGURES]) {
     const uint64_t *t = r->stamps_ns;
     size_t n = (size_t)r->n_tokens, n_itl = n - 1;
     f[TTFT] = ms(t[1] - t[0]);
@@ -80,11 +94,12 @@ static void one_run(const ib_run_record *r, double *gaps, double f[N_FIGURES]) {
     f[PICK_CALL] = split ? ms(r->pick_call_ns) / (double)n_itl : NAN;
     for (size_t i = 0; i < n_itl; i++)
         gaps[i] = ms(t[i + 2] - t[i + 1]);
+    double effective = ib_stats_n_eff(n_itl, ib_stats_lag1_level(gaps, n_itl, work));
+    s->n_itl_effective = fmin(s->n_itl_effective, effective);
+    s->n_itl = n_itl < s->n_itl ? n_itl : s->n_itl;
     ib_stats_sort(gaps, n_itl);
-    f[P50] = ib_stats_percentile(gaps, n_itl, 50);
-    f[P90] = ib_stats_percentile(gaps, n_itl, 90);
-    f[P95] = ib_stats_percentile(gaps, n_itl, 95);
-    f[P99] = ib_stats_percentile(gaps, n_itl, 99);
+    for (size_t i = 0; i < s->n_itl_percentiles; i++)
+        f[ITL + i] = ib_stats_percentile(gaps, n_itl, s->itl[i].q);
 }
 
 typedef struct totals { /* over all measured runs */
@@ -101,23 +116,40 @@ static void add_totals(totals *sum, const ib_run_record *r) {
     }
 }
 
-/* Median of column c of rows[n], and its interval (order statistics k and n + 1 - k with the
- * largest k for which 2 P(Binomial(n, 1/2) < k) <= 0.05). */
+/* Median of column c of rows[n], and the interval of its centre (ib_stats_t_log_interval). */
 static double over_runs(const double (*rows)[N_FIGURES], size_t n, int c, double *column,
                         ib_interval *interval) {
-    size_t k = 0;
-    double term = exp2(-(double)n), below = term;
     for (size_t i = 0; i < n; i++)
         column[i] = rows[i][c];
-    ib_stats_sort(column, n);
-    while (k < n / 2 && 2 * below <= 0.05) {
-        k++;
-        term *= (double)(n - k + 1) / (double)k;
-        below += term;
+    if (interval) {
+        ib_stats_interval t = {NAN, NAN, NAN};
+        if (n >= IB_INTERVAL_MIN_RUNS)
+            t = ib_stats_t_log_interval(column, n, 0.05, column + n);
+        *interval = (ib_interval){t.lo, t.hi};
     }
-    if (interval)
-        *interval = k ? (ib_interval){column[k - 1], column[n - k]} : (ib_interval){NAN, NAN};
+    ib_stats_sort(column, n);
     return ib_stats_median(column, n);
+}
+
+static void itl_figures(ib_summary *s, const double (*rows)[N_FIGURES], double *column,
+                        const totals *sum) {
+    for (size_t i = 0; i < s->n_itl_percentiles; i++) {
+        ib_itl_percentile *p = &s->itl[i];
+        p->ms = over_runs(rows, s->n_runs, ITL + (int)i, column, &p->interval);
+        p->needs = ib_stats_min_n(p->q, IB_STATS_TAIL_95);
+        p->supported = s->n_itl > 0 && s->n_itl_effective >= (double)p->needs;
+    }
+    s->itl_p50_ms = s->itl[0].ms;
+    s->itl_p90_ms = s->itl[1].ms;
+    s->itl_p95_ms = s->itl[2].ms;
+    s->itl_p99_ms = s->itl[3].ms;
+    s->itl_p50_supported = s->itl[0].supported;
+    s->itl_p90_supported = s->itl[1].supported;
+    s->itl_p95_supported = s->itl[2].supported;
+    s->itl_p99_supported = s->itl[3].supported;
+    s->itl_min_ms = sum->n_itl ? ms(sum->itl_min_ns) : NAN;
+    s->itl_max_ms = sum->n_itl ? ms(sum->itl_max_ns) : NAN;
+    s->itl_mean_ms = sum->n_itl ? ms(sum->itl_ns) / (double)sum->n_itl : NAN;
 }
 
 static void corrected(ib_summary *s, const ib_cell *cell, const double (*rows)[N_FIGURES],
@@ -127,20 +159,10 @@ static void corrected(ib_summary *s, const ib_cell *cell, const double (*rows)[N
     double n_seqs = first ? (double)first->n_seqs : 1;
     s->ttft_ms = over_runs(rows, n, TTFT, column, &s->ttft_interval);
     s->ttft_from_text_ms = over_runs(rows, n, FROM_TEXT, column, NULL);
-    s->prefill_ms = over_runs(rows, n, PREFILL, column, NULL);
+    s->prefill_ms = over_runs(rows, n, PREFILL, column, &s->prefill_interval);
     s->tpot_ms = over_runs(rows, n, TPOT, column, &s->tpot_interval);
-    s->itl_p50_ms = over_runs(rows, n, P50, column, NULL);
-    s->itl_p90_ms = over_runs(rows, n, P90, column, NULL);
-    s->itl_p95_ms = over_runs(rows, n, P95, column, NULL);
-    s->itl_p99_ms = over_runs(rows, n, P99, column, NULL);
     s->e2e_tok_s = over_runs(rows, n, E2E_RATE, column, NULL) * n_seqs;
-    s->itl_min_ms = sum->n_itl ? ms(sum->itl_min_ns) : NAN;
-    s->itl_max_ms = sum->n_itl ? ms(sum->itl_max_ns) : NAN;
-    s->itl_mean_ms = sum->n_itl ? ms(sum->itl_ns) / (double)sum->n_itl : NAN;
-    s->itl_p50_supported = s->n_itl >= ib_stats_min_samples(50);
-    s->itl_p90_supported = s->n_itl >= ib_stats_min_samples(90);
-    s->itl_p95_supported = s->n_itl >= ib_stats_min_samples(95);
-    s->itl_p99_supported = s->n_itl >= ib_stats_min_samples(99);
+    itl_figures(s, rows, column, sum);
     s->decode_tok_s = s->tpot_ms > 0 ? n_seqs * 1000 / s->tpot_ms : NAN;
     s->prefill_tok_s =
         s->prefill_ms > 0 ? n_seqs * (double)cell->n_prompt_ids * 1000 / s->prefill_ms : NAN;
@@ -215,6 +237,23 @@ static size_t longest_run(const ib_cell *cell) {
     return (size_t)longest;
 }
 
+/* The standard percentiles, then those asked for that are not among them. */
+static void choose_percentiles(ib_summary *s, bool asked) {
+    for (size_t i = 0; i < IB_SUMMARY_STANDARD; i++) {
+        s->itl[s->n_itl_percentiles++].q = standard[i];
+        if (!asked)
+            s->shown[s->n_shown++] = (unsigned char)i;
+    }
+    for (size_t i = 0; asked && i < s->n_percentiles; i++) {
+        size_t at = 0;
+        while (at < s->n_itl_percentiles && s->itl[at].q != s->percentiles[i])
+            at++;
+        if (at == s->n_itl_percentiles)
+            s->itl[s->n_itl_percentiles++].q = s->percentiles[i];
+        s->shown[s->n_shown++] = (unsigned char)at;
+    }
+}
+
 ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percentiles,
                        size_t n_percentiles, ib_error *err) {
     bool complete = any_complete(cell);
@@ -222,13 +261,15 @@ ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percent
     totals sum = {0};
     *s = (ib_summary){.percentiles = percentiles ? percentiles : default_percentiles,
                       .n_percentiles = percentiles ? n_percentiles : 5,
-                      .n_itl = SIZE_MAX};
+                      .n_itl = SIZE_MAX,
+                      .n_itl_effective = INFINITY};
     if (s->n_percentiles > IB_SUMMARY_MAX_PERCENTILES)
         return ib_fail(err, IB_E_USAGE, "%zu percentiles asked for; fix: ask for at most %d",
                        s->n_percentiles, IB_SUMMARY_MAX_PERCENTILES);
+    choose_percentiles(s, percentiles != NULL);
     size_t n_gaps = longest_run(cell);
-    double *gaps = calloc(n_gaps + 1, sizeof *gaps);
-    double *column = calloc(cell->n_runs + 1, sizeof *column);
+    double *gaps = calloc(2 * n_gaps + 1, sizeof *gaps);
+    double *column = calloc(2 * cell->n_runs + 1, sizeof *column);
     double(*rows)[N_FIGURES] = calloc(cell->n_runs + 1, sizeof *rows);
     if (!gaps || !column || !rows) {
         free(gaps);
@@ -240,11 +281,13 @@ ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percent
         const ib_run_record *r = &cell->runs[i];
         if (!counts(r, complete))
             continue;
-        one_run(r, gaps, rows[s->n_runs++]);
+        one_run(s, r, gaps, gaps + n_gaps, rows[s->n_runs++]);
         add_totals(&sum, r);
-        s->n_itl = r->n_tokens - 1 < s->n_itl ? (size_t)r->n_tokens - 1 : s->n_itl;
     }
-    s->n_itl = s->n_runs ? s->n_itl : 0;
+    if (!s->n_runs) {
+        s->n_itl = 0;
+        s->n_itl_effective = 0;
+    }
     corrected(s, cell, (const double(*)[N_FIGURES])rows, column, &sum);
     if (first)
         as_reference(s, first, gaps);

@@ -7,7 +7,12 @@
 
 #include "record/record.h"
 
-enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 16 };
+enum {
+    IB_SUMMARY_MAX_PERCENTILES = 16, /* that may be asked for */
+    IB_SUMMARY_STANDARD = 5,         /* p50 p90 p95 p99 p99.9: always there */
+    IB_SUMMARY_MAX_REASONS = 16,
+    IB_INTERVAL_MIN_RUNS = 5 /* fewer runs: no interval (measurement.md R20) */
+};
 
 /* Gates of the verdict (measurement.md R02, R31). */
 #define IB_GATE_STEAL 0.005        /* of the window */
@@ -21,7 +26,7 @@ enum { IB_SUMMARY_MAX_PERCENTILES = 16, IB_SUMMARY_MAX_REASONS = 16 };
 #define IB_PING_NEAR_NS 120        /* cores of one complex; measured: 40-75 against 195-240 */
 #define IB_GATE_SUSPENDED_NS 50000000 /* asleep during the window */
 
-typedef struct ib_interval { /* distribution-free 95 % for the median over runs */
+typedef struct ib_interval { /* 95 %, Student's t on the logs of the run values */
     double low, high;        /* NaN: too few runs */
 } ib_interval;
 
@@ -33,6 +38,14 @@ typedef struct ib_limit {
     double memory, compute, host, sync;
 } ib_limit;
 
+typedef struct ib_itl_percentile { /* of the gaps after the first */
+    double q;                      /* 0 to 100 */
+    double ms;                     /* median over runs of the runs' percentiles */
+    ib_interval interval;          /* over runs */
+    uint64_t needs;                /* independent gaps for a 95 % interval inside one run */
+    bool supported;                /* every run has them; else ms is not to be shown */
+} ib_itl_percentile;
+
 typedef struct ib_summary {
     /* as the reference computes: over all gaps of the first measured run, TTFT included */
     size_t n_gaps;
@@ -42,12 +55,18 @@ typedef struct ib_summary {
     size_t n_percentiles;
     /* corrected: medians over measured runs where there are several; minimum, maximum and mean over
      * all gaps of all measured runs */
-    size_t n_runs, n_itl; /* n_itl: gaps after the first, in the run that has fewest */
+    size_t n_runs, n_itl;   /* n_itl: gaps after the first, in the run that has fewest */
+    double n_itl_effective; /* independent gaps that they are worth, least over runs */
+    /* first the standard ones, then what was asked for and is not among them; shown: the indices of
+     * those to print, which are the ones asked for, or the standard ones when none were */
+    ib_itl_percentile itl[IB_SUMMARY_STANDARD + IB_SUMMARY_MAX_PERCENTILES];
+    size_t n_itl_percentiles, n_shown;
+    unsigned char shown[IB_SUMMARY_MAX_PERCENTILES];
     double ttft_ms, ttft_from_text_ms, prefill_ms, tpot_ms, itl_p50_ms, itl_p90_ms, itl_p95_ms,
         itl_p99_ms, itl_min_ms, itl_max_ms, itl_mean_ms;
     bool itl_p50_supported, itl_p90_supported, itl_p95_supported,
         itl_p99_supported; /* enough samples (measurement.md 4.1) */
-    ib_interval ttft_interval, tpot_interval;
+    ib_interval ttft_interval, prefill_interval, tpot_interval;
     double decode_tok_s, prefill_tok_s, e2e_tok_s; /* per sequence times n_seqs */
     double load_ms;
     double bytes_per_token, read_gbps; /* step_total / n_seqs, and step_total / tpot */
@@ -70,11 +89,16 @@ void ib_summary_limits(ib_summary *s, const ib_cell *cell);
  * device's time and pick_call the picking; else a call queues, and the pick waits. */
 bool ib_cell_is_synchronous(const ib_cell *cell);
 
-/* percentiles may be NULL for the default five. At most 16. */
+/* percentiles may be NULL: 10 25 50 75 90 for the reference's line and the standard ones of ITL;
+ * else they hold for both. At most 16. */
 ib_status ib_summarise(ib_summary *out, const ib_cell *cell, const double *percentiles,
                        size_t n_percentiles, ib_error *err) IB_MUST_CHECK;
 /* The run whose tokens the reference's lines speak of: the first that is neither warm-up nor
  * cancelled, else the first that is no warm-up; NULL when there is none. */
 const ib_run_record *ib_cell_first_measured(const ib_cell *cell);
+/* Whether the figures count that run: no warm-up, has tokens, not cancelled unless all are. */
+bool ib_cell_counts_run(const ib_cell *cell, size_t run);
+/* "p50", "p99.9" */
+void ib_percentile_name(double q, char out[40]);
 
 #endif

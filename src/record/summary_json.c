@@ -3,6 +3,7 @@
  * computed again from the stamps by any program. */
 #include "record/summary_json.h"
 
+#include "record/analysis.h"
 #include "record/fields.h"
 #include "stats/quantile.h"
 
@@ -50,7 +51,13 @@ static ib_status definitions(json_t *o, ib_error *err) {
                    "bytes of one step over probe.read_gbps; compute flops/probe.flops; host "
                    "pick_call (device that queues: decode_call); sync dispatches of the profile "
                    "times their cost; binds: the largest where it is at least 0.5"},
-        {"interval_95", "order statistics of the runs, distribution-free, for the median"},
+        {"interval_95", "of the centre of the runs: exp(mean(ln x) +- t[0.975, R-1] "
+                        "sd(ln x)/sqrt(R)) of the R run values, from 5 runs on"},
+        {"too_few_samples_for", "percentiles for which itl n_effective is too small: "
+                                "ceil(ln 0.025 / ln max(q, 1-q)) independent gaps are needed"},
+        {"n_effective", "n(1-r)/(1+r), at most n; r the lag-1 autocorrelation of the gaps without "
+                        "their least-squares line; the least over runs"},
+        {"statistics", "docs/statistics.md; mad is MAD x 1.4826, stdev divides by n-1"},
         {"reference", "first measured run, all n gaps, as the reference script computes"},
     };
     json_t *d;
@@ -61,11 +68,16 @@ static ib_status definitions(json_t *o, ib_error *err) {
 }
 
 /* A percentile that the number of samples does not support is null, and named. */
-static ib_status quantile(json_t *itl, json_t *few, const char *key, double v, bool supported,
-                          ib_error *err) {
-    if (!supported && json_array_append_new(few, json_string(key)) != 0)
-        return ib_fail_memory(err, 0, "the record's JSON");
-    return number(itl, key, supported ? v : NAN, err);
+static ib_status quantiles(const ib_summary *s, json_t *itl, json_t *few, ib_error *err) {
+    char name[40];
+    for (size_t i = 0; i < s->n_itl_percentiles; i++) {
+        const ib_itl_percentile *p = &s->itl[i];
+        ib_percentile_name(p->q, name);
+        if (!p->supported && json_array_append_new(few, json_string(name)) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+        IB_TRY(number(itl, name, p->supported ? p->ms : NAN, err));
+    }
+    return IB_OK;
 }
 
 static ib_status itl_json(const ib_summary *s, json_t *o, ib_error *err) {
@@ -73,11 +85,9 @@ static ib_status itl_json(const ib_summary *s, json_t *o, ib_error *err) {
     IB_TRY(child(o, "itl_ms", &itl, err));
     IB_TRY(ib_fields_set(itl, "too_few_samples_for", (few = json_array()), err));
     IB_TRY(count(itl, "n", s->n_itl, err));
+    IB_TRY(number(itl, "n_effective", s->n_itl_effective, err));
     IB_TRY(number(itl, "min", s->itl_min_ms, err));
-    IB_TRY(quantile(itl, few, "p50", s->itl_p50_ms, s->itl_p50_supported, err));
-    IB_TRY(quantile(itl, few, "p90", s->itl_p90_ms, s->itl_p90_supported, err));
-    IB_TRY(quantile(itl, few, "p95", s->itl_p95_ms, s->itl_p95_supported, err));
-    IB_TRY(quantile(itl, few, "p99", s->itl_p99_ms, s->itl_p99_supported, err));
+    IB_TRY(quantiles(s, itl, few, err));
     IB_TRY(number(itl, "max", s->itl_max_ms, err));
     return number(itl, "mean", s->itl_mean_ms, err);
 }
@@ -90,12 +100,21 @@ static ib_status interval(json_t *o, const char *key, ib_interval v, ib_error *e
 
 static ib_status intervals(const ib_summary *s, json_t *o, ib_error *err) {
     json_t *all;
+    char name[48];
     IB_TRY(child(o, "interval_95", &all, err));
     IB_TRY(interval(all, "ttft_ms", s->ttft_interval, err));
+    IB_TRY(interval(all, "prefill_ms", s->prefill_interval, err));
     IB_TRY(interval(all, "tpot_ms", s->tpot_interval, err));
+    for (size_t i = 0; i < s->n_itl_percentiles; i++) {
+        ib_percentile_name(s->itl[i].q, name + 4);
+        (void)memcpy(name, "itl_", 4);
+        (void)snprintf(name + strlen(name), sizeof name - strlen(name), "_ms");
+        if (s->itl[i].supported)
+            IB_TRY(interval(all, name, s->itl[i].interval, err));
+    }
     return ib_fields_set(
         all, "why_none",
-        isfinite(s->ttft_interval.low) ? json_null() : json_string("fewer than 6 runs"), err);
+        isfinite(s->ttft_interval.low) ? json_null() : json_string("fewer than 5 runs"), err);
 }
 
 static ib_status reference(const ib_summary *s, json_t *o, ib_error *err) {
@@ -158,10 +177,21 @@ static ib_status verdict(const ib_summary *s, json_t *o, ib_error *err) {
     return IB_OK;
 }
 
-ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
+static ib_status statistics(const ib_cell *cell, const ib_summary *s, json_t *o, ib_error *err) {
+    json_t *all;
+    ib_analysis a;
+    IB_TRY(child(o, "statistics", &all, err));
+    IB_TRY(ib_analyse(&a, cell, s, err));
+    ib_status st = ib_analysis_to_json(&a, s, all, err);
+    ib_analysis_clear(&a);
+    return st;
+}
+
+ib_status ib_summary_to_json(const ib_cell *cell, const ib_percentiles *p, json_t *o,
+                             ib_error *err) {
     ib_summary s;
     json_t *memory;
-    IB_TRY(ib_summarise(&s, cell, NULL, 0, err));
+    IB_TRY(ib_summarise(&s, cell, p ? p->values : NULL, p ? p->n : 0, err));
     const ib_run_record *first = ib_cell_first_measured(cell);
     IB_TRY(count(o, "n_runs", s.n_runs, err));
     IB_TRY(count(o, "n_tokens", first ? first->n_tokens : 0, err));
@@ -189,5 +219,6 @@ ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) {
     IB_TRY(ib_fields_set(o, "ids_equal", json_boolean(s.ids_equal), err));
     IB_TRY(ib_fields_set(o, "logits_equal", json_boolean(s.logits_equal), err));
     IB_TRY(verdict(&s, o, err));
+    IB_TRY(statistics(cell, &s, o, err));
     return definitions(o, err);
 }

@@ -5,7 +5,8 @@
 
 #include "record/summary.h"
 
-/* Adds the members of the summary of cell to the empty object o. */
-ib_status ib_summary_to_json(const ib_cell *cell, json_t *o, ib_error *err) IB_MUST_CHECK;
+/* Adds the members of the summary of cell to the empty object o. p may be NULL. */
+ib_status ib_summary_to_json(const ib_cell *cell, const ib_percentiles *p, json_t *o,
+                             ib_error *err) IB_MUST_CHECK;
 
 #endif

@@ -118,7 +118,7 @@ static ib_status processes_json(const ib_cell *c, json_t *cell, ib_error *err) {
     return IB_OK;
 }
 
-static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
+static ib_status cell_json(const ib_cell *c, const ib_percentiles *p, json_t *o, ib_error *err) {
     json_t *part;
     IB_TRY(child(o, "asked", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_asked, &c->asked, part, err));
@@ -141,7 +141,7 @@ static ib_status cell_json(const ib_cell *c, json_t *o, ib_error *err) {
     IB_TRY(processes_json(c, o, err));
     IB_TRY(runs_json(c, o, err));
     IB_TRY(child(o, "summary", json_object(), &part, err));
-    return ib_summary_to_json(c, part, err);
+    return ib_summary_to_json(c, p, part, err);
 }
 
 static ib_status head_json(const ib_record *r, json_t *o, ib_error *err) {
@@ -174,16 +174,20 @@ static ib_status top_json(json_t *o, const json_t *environment, json_t *cells, i
     return IB_OK;
 }
 
-static ib_status record_json(const ib_record *r, size_t begin, size_t end, json_t **out,
-                             ib_error *err) {
+typedef struct range {
+    size_t begin, end;
+} range;
+
+static ib_status record_json(const ib_record *r, range cells_of, const ib_percentiles *p,
+                             json_t **out, ib_error *err) {
     json_t *o = json_object(), *cells = json_array();
     ib_status st = o && cells ? head_json(r, o, err) : ib_fail_memory(err, 0, "the record's JSON");
-    for (size_t i = begin; i < end && st == IB_OK; i++) {
+    for (size_t i = cells_of.begin; i < cells_of.end && st == IB_OK; i++) {
         json_t *cell = json_object();
         if (!cell || json_array_append_new(cells, cell) != 0)
             st = ib_fail_memory(err, 0, "the record's JSON");
         else
-            st = cell_json(&r->cells[i], cell, err);
+            st = cell_json(&r->cells[i], p, cell, err);
     }
     if (st == IB_OK)
         st = top_json(o, r->environment, cells, err);
@@ -196,12 +200,18 @@ static ib_status record_json(const ib_record *r, size_t begin, size_t end, json_
     return st;
 }
 
-ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) {
-    return record_json(r, 0, r->n_cells, out, err);
+ib_status ib_record_to_json_with(const ib_record *r, const ib_percentiles *p, json_t **out,
+                                 ib_error *err) {
+    return record_json(r, (range){0, r->n_cells}, p, out, err);
 }
 
-ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, json_t **out, ib_error *err) {
-    return record_json(r, cell, cell + 1, out, err);
+ib_status ib_record_to_json(const ib_record *r, json_t **out, ib_error *err) {
+    return ib_record_to_json_with(r, NULL, out, err);
+}
+
+ib_status ib_record_cell_to_json(const ib_record *r, size_t cell, const ib_percentiles *p,
+                                 json_t **out, ib_error *err) {
+    return record_json(r, (range){cell, cell + 1}, p, out, err);
 }
 
 ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *err) {
@@ -209,7 +219,7 @@ ib_status ib_record_bare_cell_to_json(const ib_cell *c, json_t **out, ib_error *
     json_t *o = json_object();
     bare.runs = NULL;
     bare.n_runs = 0;
-    ib_status st = o ? cell_json(&bare, o, err) : ib_fail_memory(err, 0, "the record's JSON");
+    ib_status st = o ? cell_json(&bare, NULL, o, err) : ib_fail_memory(err, 0, "the record's JSON");
     if (st != IB_OK) {
         json_decref(o);
         o = NULL;

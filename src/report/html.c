@@ -58,13 +58,14 @@ static void one_cell(ib_page *p, const ib_html_cell *c) {
     ib_page_text(p, "</div></section>\n");
 }
 
-static void raw_data(ib_page *p, const ib_record *r) {
+static void raw_data(ib_page *p, const ib_record *r, const ib_report_options *o) {
     json_t *json = NULL;
     ib_buf text;
     if (p->status != IB_OK)
         return;
     ib_buf_init(&text);
-    p->status = ib_record_to_json(r, &json, p->err);
+    const ib_percentiles percentiles = {o->percentiles, o->n_percentiles};
+    p->status = ib_record_to_json_with(r, &percentiles, &json, p->err);
     if (p->status == IB_OK)
         p->status = ib_json_dump(json, JSON_COMPACT | JSON_ENSURE_ASCII, &text, p->err);
     json_decref(json);
@@ -85,15 +86,19 @@ static void terms(ib_page *p) {
         "<li>TTFT: from the prompt's token ids on the host to the first token's id.</li>"
         "<li>ITL: each gap between two tokens; the first token never enters.</li>"
         "<li>TPOT: from the first token to the last, over the tokens after the first.</li>"
-        "<li>Several runs: a figure is the median of the runs' figures, the interval is "
-        "distribution-free and needs 6 runs. Warm-up runs and runs that were stopped stay in the "
+        "<li>Several runs: a figure is the median of the runs' figures; its interval is Student's "
+        "t on "
+        "the logarithms of the run values and needs 5 runs. Warm-up runs and runs that were "
+        "stopped stay in the "
         "record and out of the figures. No outlier is deleted.</li>"
         "<li>A percentile is shown only where the gaps carry a 95 % interval for it: p50 needs "
-        "6, p90 36, p95 72, p99 368.</li>"
+        "6 independent gaps, p90 36, p95 72, p99 368, p99.9 3,688. Neighbouring gaps resemble each "
+        "other, so n gaps are worth fewer independent ones.</li>"
         "<li>MiB is 2^20 bytes, MB and GB are powers of ten.</li></ul></details>\n");
 }
 
-static void body(ib_page *p, const ib_record *r, const ib_html_cell *cells) {
+static void body(ib_page *p, const ib_record *r, const ib_report_options *o,
+                 const ib_html_cell *cells) {
     head(p, r, cells);
     if (r->n_cells > 1) {
         ib_page_text(p, "<h2 id=\"overview\">Side by side</h2>\n");
@@ -106,7 +111,7 @@ static void body(ib_page *p, const ib_record *r, const ib_html_cell *cells) {
     for (size_t i = 0; i < r->n_cells; i++)
         one_cell(p, &cells[i]);
     ib_html_environment(p, r);
-    raw_data(p, r);
+    raw_data(p, r, o);
     terms(p);
     ib_page_text(p, "</main></body></html>\n");
 }
@@ -124,7 +129,7 @@ ib_status ib_report_html(const ib_record *r, const ib_report_options *o, ib_buf 
                                       o->n_percentiles, err);
     }
     if (page.status == IB_OK)
-        body(&page, r, cells);
+        body(&page, r, o, cells);
     while (n)
         ib_samples_clear(&cells[--n].samples);
     free(cells);

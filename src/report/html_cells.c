@@ -47,7 +47,7 @@ void ib_html_tpot_by_cell(ib_page *p, const ib_html_cell *cells, size_t n) {
     }
     ib_svg_end(p);
     ib_page_put(p, "<figcaption>%zu of %zu cells, by their number. ", rows, n);
-    ib_page_text(p, "Dot: median over runs; line: 95 % interval, from 6 runs on. These cells were "
+    ib_page_text(p, "Dot: median over runs; line: 95 % interval, from 5 runs on. These cells were "
                     "not run in random turns, so no verdict follows from them.</figcaption>");
     ib_html_figure_end(p);
 }

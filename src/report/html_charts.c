@@ -14,25 +14,34 @@
 enum { HEIGHT = 270, MOST_DOTS = 1500, COLUMNS = 170, MOST_STEPS = 400, FEWEST_FOR_TREND = 8 };
 
 typedef struct mark { /* a percentile of the summary */
-    const char *name;
+    char name[40];
     double q, ms;
+    uint64_t needs;
     bool supported;
 } mark;
 
-static void marks_of(const ib_summary *s, mark out[4]) {
-    out[0] = (mark){"p50", 50, s->itl_p50_ms, s->itl_p50_supported};
-    out[1] = (mark){"p90", 90, s->itl_p90_ms, s->itl_p90_supported};
-    out[2] = (mark){"p95", 95, s->itl_p95_ms, s->itl_p95_supported};
-    out[3] = (mark){"p99", 99, s->itl_p99_ms, s->itl_p99_supported};
+typedef struct marks {
+    mark of[IB_SUMMARY_MAX_PERCENTILES];
+    size_t n;
+} marks;
+
+static marks marks_of(const ib_summary *s) {
+    marks m = {.n = 0};
+    for (size_t i = 0; i < s->n_shown; i++) {
+        const ib_itl_percentile *p = &s->itl[s->shown[i]];
+        mark *one = &m.of[m.n++];
+        *one = (mark){.q = p->q, .ms = p->ms, .needs = p->needs, .supported = p->supported};
+        ib_percentile_name(p->q, one->name);
+    }
+    return m;
 }
 
 static double highest_mark(const ib_summary *s) {
-    mark m[4];
+    marks m = marks_of(s);
     double high = NAN;
-    marks_of(s, m);
-    for (size_t i = 0; i < 4; i++)
-        if (m[i].supported && !(m[i].ms <= high))
-            high = m[i].ms;
+    for (size_t i = 0; i < m.n; i++)
+        if (m.of[i].supported && !(m.of[i].ms <= high))
+            high = m.of[i].ms;
     return high;
 }
 
@@ -221,25 +230,25 @@ static void sample_caption(ib_page *p, const ib_samples *s, const ib_histogram *
 
 /* What is marked, and what is not and why. */
 static void mark_caption(ib_page *p, const ib_samples *s) {
-    mark m[4];
+    marks m = marks_of(&s->summary);
     ib_number ms;
     bool any = false;
-    marks_of(&s->summary, m);
-    for (size_t i = 0; i < 4; i++) {
-        if (!m[i].supported)
+    for (size_t i = 0; i < m.n; i++) {
+        if (!m.of[i].supported)
             continue;
-        ib_page_put(p, "%s%s %s ms", any ? ", " : "", m[i].name, ib_report_ms(m[i].ms, &ms));
+        ib_page_put(p, "%s%s %s ms", any ? ", " : "Marked: ", m.of[i].name,
+                    ib_report_ms(m.of[i].ms, &ms));
         any = true;
     }
     if (any)
         ib_page_text(p, s->n_runs > 1 ? " (each the median over runs). " : ". ");
-    for (size_t i = 0; i < 4; i++)
-        if (!m[i].supported) {
+    for (size_t i = 0; i < m.n; i++)
+        if (!m.of[i].supported && m.of[i].needs != UINT64_MAX) {
             ib_page_put(p,
-                        "From %s on: at least the largest seen (%s ms), %zu gaps a run are too "
-                        "few; %s needs %" PRIu64 ".",
-                        m[i].name, ib_report_ms(s->summary.itl_max_ms, &ms), s->summary.n_itl,
-                        m[i].name, ib_stats_min_samples(m[i].q));
+                        "No %s: it needs %" PRIu64 " independent gaps in each run, and these are "
+                        "worth %s.",
+                        m.of[i].name, m.of[i].needs,
+                        ib_report_number(floor(s->summary.n_itl_effective), 0, &ms));
             break;
         }
 }
@@ -248,7 +257,6 @@ void ib_html_histogram(ib_page *p, const ib_html_cell *cell) {
     const ib_samples *s = &cell->samples;
     ib_svg_chart c;
     ib_histogram h;
-    mark m[4];
     size_t most = 1;
     ib_html_figure(p, "Histogram of token times");
     if (s->n_sorted < 2) {
@@ -271,15 +279,15 @@ void ib_html_histogram(ib_page *p, const ib_html_cell *cell) {
         double top = ib_svg_place(&c.y, (double)h.counts[i]);
         ib_svg_rect(p, "bar0", left, top, right - left - 0.6, c.y.from - top);
     }
-    marks_of(&s->summary, m);
-    for (size_t i = 0; i < 4; i++) {
-        double at = ib_svg_place(&c.x, m[i].ms);
+    marks m = marks_of(&s->summary);
+    for (size_t i = 0; i < m.n; i++) {
+        double at = ib_svg_place(&c.x, m.of[i].ms);
         bool right = at > (c.x.from + c.x.to) / 2;
-        if (!m[i].supported)
+        if (!m.of[i].supported)
             continue;
-        ib_svg_line(p, &c, "mark", m[i].ms, 0, m[i].ms, y.high);
+        ib_svg_line(p, &c, "mark", m.of[i].ms, 0, m.of[i].ms, y.high);
         ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -4 : 4),
-                     IB_SVG_TOP + 12 + 14 * (double)i, m[i].name);
+                     IB_SVG_TOP + 12 + 14 * (double)i, m.of[i].name);
     }
     ib_svg_end(p);
     ib_page_text(p, "<figcaption>");
@@ -293,7 +301,6 @@ void ib_html_ecdf(ib_page *p, const ib_html_cell *cell) {
     const ib_samples *s = &cell->samples;
     ib_svg_chart c;
     ib_histogram h;
-    mark m[4];
     ib_html_figure(p, "Share of tokens that took at most so long");
     if (s->n_sorted < 2) {
         none(p, "Not drawn: fewer than two tokens after the first.");
@@ -308,16 +315,16 @@ void ib_html_ecdf(ib_page *p, const ib_html_cell *cell) {
                  "milliseconds below; dots mark the percentiles that the caption names.",
                  &x, &y);
     ib_html_steps(p, &c, s, "curve0");
-    marks_of(&s->summary, m);
-    for (size_t i = 0; i < 4; i++) {
-        if (!m[i].supported)
+    marks m = marks_of(&s->summary);
+    for (size_t i = 0; i < m.n; i++) {
+        if (!m.of[i].supported)
             continue;
-        double at = ib_svg_place(&c.x, m[i].ms);
+        double at = ib_svg_place(&c.x, m.of[i].ms);
         bool right = at > (c.x.from + c.x.to) / 2;
-        ib_svg_line(p, &c, "mark", m[i].ms, 0, m[i].ms, m[i].q / 100);
-        ib_svg_dot(p, &c, "dot", m[i].ms, m[i].q / 100);
+        ib_svg_line(p, &c, "mark", m.of[i].ms, 0, m.of[i].ms, m.of[i].q / 100);
+        ib_svg_dot(p, &c, "dot", m.of[i].ms, m.of[i].q / 100);
         ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -4 : 4),
-                     c.y.from - 8 - 14 * (double)i, m[i].name);
+                     c.y.from - 8 - 14 * (double)i, m.of[i].name);
     }
     ib_svg_end(p);
     ib_page_text(p, "<figcaption>");

@@ -90,7 +90,7 @@ static void with_interval(ib_page *p, const char *name, double v, ib_interval in
         ib_page_put(p, "; 95 %% interval %s to %s ms", ib_report_number(interval.low, digits, &a),
                     ib_report_number(interval.high, digits, &b));
     else
-        ib_page_text(p, "; no interval: fewer than 6 runs");
+        ib_page_text(p, "; no interval: fewer than 5 runs");
     card_end(p);
 }
 
@@ -111,22 +111,32 @@ static void rate(ib_page *p, const char *name, double v, ib_interval interval, c
                     ib_report_number(interval.high, digits, &b));
     else
         ib_page_text(p,
-                     s->n_runs < 6 ? "; no interval: fewer than 6 runs" : "; no interval computed");
+                     s->n_runs < 5 ? "; no interval: fewer than 5 runs" : "; no interval computed");
     card_end(p);
 }
 
-static void percentile(ib_page *p, const char *name, double v, bool supported, double q,
-                       const ib_summary *s) {
-    ib_number text;
-    if (s->n_itl && !supported) {
-        ib_page_put(p, "<div><dt>%s</dt><dd><b>&ge; %s</b> ms<small>", name,
-                    ib_report_ms(s->itl_max_ms, &text));
-        ib_page_put(p, "the largest seen; n = %zu gaps, needs %" PRIu64, s->n_itl,
-                    ib_stats_min_samples(q));
+static void percentile(ib_page *p, const ib_itl_percentile *of, const ib_summary *s) {
+    char name[64] = "Token time (ITL) ";
+    ib_number a, b;
+    int digits = ib_html_digits(of->interval, usual_digits(of->ms));
+    ib_percentile_name(of->q, name + strlen(name));
+    if (of->needs == UINT64_MAX) {
+        card(p, name, of->q > 50 ? s->itl_max_ms : s->itl_min_ms, 2, "ms");
+        ib_page_text(p, of->q > 50 ? "the longest seen" : "the shortest seen");
+    } else if (!of->supported) {
+        card(p, name, NAN, 0, "ms");
+        ib_page_put(p, "too few: needs %" PRIu64 " independent gaps a run, these are worth %s",
+                    of->needs, ib_report_number(floor(s->n_itl_effective), 0, &a));
     } else {
-        card(p, name, v, usual_digits(v), "ms");
-        ib_page_put(p, "n = %zu gaps a run; ", s->n_itl);
-        ib_page_text(p, "no interval: gaps of a run depend on each other");
+        card(p, name, of->ms, digits, "ms");
+        ib_page_put(p, "n = %zu gaps in each of %zu run%s; ", s->n_itl, s->n_runs,
+                    s->n_runs == 1 ? "" : "s");
+        if (isfinite(of->interval.low))
+            ib_page_put(p, "95 %% interval %s to %s ms",
+                        ib_report_number(of->interval.low, digits, &a),
+                        ib_report_number(of->interval.high, digits, &b));
+        else
+            ib_page_text(p, "no interval: fewer than 5 runs");
     }
     card_end(p);
 }
@@ -145,9 +155,8 @@ void ib_html_headline(ib_page *p, const ib_html_cell *c) {
     with_interval(p, "Time per output token (TPOT)", s->tpot_ms, s->tpot_interval, s);
     rate(p, "Decode rate", s->decode_tok_s, inverse(s->tpot_interval, 1000 * n_seqs), "TPOT", s);
     rate(p, "Prefill rate", s->prefill_tok_s, (ib_interval){NAN, NAN}, "the prefill time", s);
-    percentile(p, "Token time (ITL) p50", s->itl_p50_ms, s->itl_p50_supported, 50, s);
-    percentile(p, "Token time (ITL) p90", s->itl_p90_ms, s->itl_p90_supported, 90, s);
-    percentile(p, "Token time (ITL) p99", s->itl_p99_ms, s->itl_p99_supported, 99, s);
+    for (size_t i = 0; i < s->n_shown; i++)
+        percentile(p, &s->itl[s->shown[i]], s);
     share(p, "Read bandwidth used (MBU)", s->mbu, "of the best pass of the read probe",
           "unknown: no read probe was run");
     share(p, "Arithmetic used (MFU), prefill", s->mfu, "of the best round of the fp32 probe",
@@ -201,7 +210,7 @@ static void overview_row(ib_page *p, const ib_html_cell *cell) {
         ib_page_put(p, "<td>%s to %s</td>", ib_report_number(s->tpot_interval.low, digits, &a),
                     ib_report_number(s->tpot_interval.high, digits, &b));
     else
-        ib_page_text(p, "<td>needs 6 runs</td>");
+        ib_page_text(p, "<td>needs 5 runs</td>");
     number_cell(p, s->decode_tok_s, usual_digits(s->decode_tok_s));
     number_cell(p, s->prefill_tok_s, usual_digits(s->prefill_tok_s));
     number_cell(p, s->mbu * 100, 1);

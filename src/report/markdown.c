@@ -7,12 +7,46 @@
 #include <math.h>
 #include <string.h>
 
-static const char head[] =
-    "| model | device | attention | dtype | compute | prompt | tokens | runs | TTFT ms | TPOT ms | "
-    "ITL p50 ms | ITL p90 ms | ITL p99 ms | decode tok/s | prefill tok/s | MB/token | GB/s | MBU % "
-    "| MFU % | decode limit | prefill limit | peak MiB | verdict |\n"
-    "|---|---|---|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|---|--:|---|"
-    "\n";
+typedef struct column {
+    const char *name;
+    bool number;
+} column;
+
+static const column left[] = {{"model", false}, {"device", false},  {"attention", false},
+                              {"dtype", false}, {"compute", false}, {"prompt", true},
+                              {"tokens", true}, {"runs", true},     {"TTFT ms", true},
+                              {"TPOT ms", true}};
+static const column right[] = {{"decode tok/s", true},  {"prefill tok/s", true},
+                               {"MB/token", true},      {"GB/s", true},
+                               {"MBU %", true},         {"MFU %", true},
+                               {"decode limit", false}, {"prefill limit", false},
+                               {"peak MiB", true},      {"verdict", false}};
+
+static ib_status rule(const column *c, size_t n, ib_buf *out, ib_error *err) {
+    for (size_t i = 0; i < n; i++)
+        IB_TRY(ib_buf_adds(out, c[i].number ? "|--:" : "|---", err));
+    return IB_OK;
+}
+
+/* The percentiles between left and right are those of s. */
+static ib_status head(const ib_summary *s, ib_buf *out, ib_error *err) {
+    enum { N_LEFT = sizeof left / sizeof *left, N_RIGHT = sizeof right / sizeof *right };
+    char name[40];
+    for (size_t i = 0; i < N_LEFT; i++)
+        IB_TRY(ib_buf_addf(out, err, "| %s ", left[i].name));
+    for (size_t i = 0; i < s->n_shown; i++) {
+        ib_percentile_name(s->itl[s->shown[i]].q, name);
+        IB_TRY(ib_buf_addf(out, err, "| ITL %s ms ", name));
+    }
+    for (size_t i = 0; i < N_RIGHT; i++)
+        IB_TRY(ib_buf_addf(out, err, "| %s ", right[i].name));
+    IB_TRY(ib_buf_adds(out, "|\n", err));
+    IB_TRY(rule(left, N_LEFT, out, err));
+    for (size_t i = 0; i < s->n_shown; i++)
+        IB_TRY(ib_buf_adds(out, "|--:", err));
+    IB_TRY(rule(right, N_RIGHT, out, err));
+    return ib_buf_adds(out, "|\n", err);
+}
 
 static ib_status add_name(const char *name, ib_buf *out, ib_error *err) {
     ib_buf safe;
@@ -40,12 +74,13 @@ static ib_status number_column(const char *number, ib_buf *out, ib_error *err) {
     return ib_buf_addf(out, err, "%s | ", number);
 }
 
-static ib_status percentile_column(double v, bool supported, const ib_summary *s, ib_buf *out,
+/* "-" where the gaps do not support it; a note below the table says what it would need. */
+static ib_status percentile_column(const ib_itl_percentile *p, const ib_summary *s, ib_buf *out,
                                    ib_error *err) {
     ib_number n;
-    if (supported || s->n_itl == 0)
-        return number_column(ib_report_ms(v, &n), out, err);
-    return ib_buf_addf(out, err, "&gt;= %s | ", ib_report_ms(s->itl_max_ms, &n));
+    bool edge = p->needs == UINT64_MAX && s->n_itl; /* p0, p100: what was seen */
+    double v = edge ? p->q > 50 ? s->itl_max_ms : s->itl_min_ms : p->supported ? p->ms : NAN;
+    return number_column(ib_report_ms(v, &n), out, err);
 }
 
 static ib_status row(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_error *err) {
@@ -60,9 +95,8 @@ static ib_status row(const ib_cell *c, const ib_summary *s, ib_buf *out, ib_erro
         ib_buf_addf(out, err, "%" PRIu64 " | %zu | %zu | ", c->n_prompt_ids, s->n_gaps, s->n_runs));
     IB_TRY(number_column(ib_report_ms(s->ttft_ms, &n), out, err));
     IB_TRY(number_column(ib_report_ms(s->tpot_ms, &n), out, err));
-    IB_TRY(percentile_column(s->itl_p50_ms, s->itl_p50_supported, s, out, err));
-    IB_TRY(percentile_column(s->itl_p90_ms, s->itl_p90_supported, s, out, err));
-    IB_TRY(percentile_column(s->itl_p99_ms, s->itl_p99_supported, s, out, err));
+    for (size_t i = 0; i < s->n_shown; i++)
+        IB_TRY(percentile_column(&s->itl[s->shown[i]], s, out, err));
     IB_TRY(number_column(ib_report_number(s->decode_tok_s, 2, &n), out, err));
     IB_TRY(number_column(ib_report_number(s->prefill_tok_s, 1, &n), out, err));
     IB_TRY(number_column(ib_report_number(s->bytes_per_token / 1e6, 2, &n), out, err));
@@ -86,18 +120,36 @@ static ib_status reasons(size_t number, const ib_summary *s, ib_buf *out, ib_err
     return ib_buf_adds(out, ".\n", err);
 }
 
+static ib_status too_few(size_t number, const ib_summary *s, ib_buf *out, ib_error *err) {
+    char name[40];
+    ib_number n;
+    for (size_t i = 0; i < s->n_shown; i++) {
+        const ib_itl_percentile *p = &s->itl[s->shown[i]];
+        if (p->supported || p->needs == UINT64_MAX || !s->n_itl)
+            continue;
+        ib_percentile_name(p->q, name);
+        return ib_buf_addf(
+            out, err,
+            "\nRow %zu has no %s: it needs %" PRIu64 " independent gaps, and these are worth %s.\n",
+            number, name, p->needs, ib_report_number(floor(s->n_itl_effective), 0, &n));
+    }
+    return IB_OK;
+}
+
 ib_status ib_report_markdown(const ib_record *r, const ib_report_options *o, ib_buf *out,
                              ib_error *err) {
     ib_summary s;
-    (void)o;
-    IB_TRY(ib_buf_adds(out, head, err));
+    const ib_cell none = {0};
+    IB_TRY(ib_summarise(&s, &none, o->percentiles, o->n_percentiles, err));
+    IB_TRY(head(&s, out, err));
     for (size_t i = 0; i < r->n_cells; i++) {
-        IB_TRY(ib_summarise(&s, &r->cells[i], NULL, 0, err));
+        IB_TRY(ib_summarise(&s, &r->cells[i], o->percentiles, o->n_percentiles, err));
         IB_TRY(row(&r->cells[i], &s, out, err));
     }
     for (size_t i = 0; i < r->n_cells; i++) {
-        IB_TRY(ib_summarise(&s, &r->cells[i], NULL, 0, err));
+        IB_TRY(ib_summarise(&s, &r->cells[i], o->percentiles, o->n_percentiles, err));
         IB_TRY(reasons(i + 1, &s, out, err));
+        IB_TRY(too_few(i + 1, &s, out, err));
     }
     return IB_OK;
 }

@@ -175,13 +175,28 @@ static ib_status work_lines(const ib_cell *c, const ib_run_record *r, const ib_s
                        s->n_runs == 1 ? "" : "s", c->n_runs);
 }
 
-static ib_status percentile(const char *name, double v, bool supported, const ib_summary *s,
-                            ib_buf *out, ib_error *err) {
+/* Percentiles that the gaps support, then what the first of the others would need. */
+static ib_status percentiles(const ib_summary *s, ib_buf *out, ib_error *err) {
     ib_number n;
-    if (supported)
-        return ib_buf_addf(out, err, ", %s %s ms", name, ib_report_ms(v, &n));
-    return ib_buf_addf(out, err, ", %s >= %s ms (max seen, n too small)", name,
-                       ib_report_ms(s->itl_max_ms, &n));
+    char name[40], few[200] = "";
+    for (size_t i = 0; i < s->n_shown; i++) {
+        const ib_itl_percentile *p = &s->itl[s->shown[i]];
+        ib_percentile_name(p->q, name);
+        if (p->supported)
+            IB_TRY(ib_buf_addf(out, err, ", %s %s ms", name, ib_report_ms(p->ms, &n)));
+        else if (p->needs == UINT64_MAX)
+            IB_TRY(ib_buf_addf(out, err, ", %s %s ms", p->q > 50 ? "most" : "least",
+                               ib_report_ms(p->q > 50 ? s->itl_max_ms : s->itl_min_ms, &n)));
+        else if (!few[0])
+            (void)snprintf(few, sizeof few,
+                           "; no %s: it needs %" PRIu64 " independent gaps and these are worth ",
+                           name, p->needs);
+    }
+    if (!few[0])
+        return IB_OK;
+    IB_TRY(add(out, few, err));
+    IB_TRY(add(out, ib_report_number(floor(s->n_itl_effective), 0, &n), err));
+    return ib_buf_addf(out, err, "; longest %s ms", ib_report_ms(s->itl_max_ms, &n));
 }
 
 static ib_status interval(ib_interval v, ib_buf *out, ib_error *err) {
@@ -196,19 +211,17 @@ static ib_status time_lines(const ib_cell *c, const ib_run_record *r, const ib_s
                             ib_buf *out, ib_error *err) {
     ib_number a, b, d;
     const uint64_t n = c->asked.n_depth + c->n_prompt_ids;
-    IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms (prefill %s ms", ib_report_ms(s->ttft_ms, &a),
-                       ib_report_ms(s->prefill_ms, &b)));
+    IB_TRY(ib_buf_addf(out, err, "TTFT         %s ms", ib_report_ms(s->ttft_ms, &a)));
+    IB_TRY(interval(s->ttft_interval, out, err));
+    IB_TRY(ib_buf_addf(out, err, " (prefill %s ms", ib_report_ms(s->prefill_ms, &b)));
     if (c->prompt_text)
         IB_TRY(ib_buf_addf(out, err, "; from text %s ms", ib_report_ms(s->ttft_from_text_ms, &d)));
-    IB_TRY(interval(s->ttft_interval, out, err));
     IB_TRY(ib_buf_addf(out, err, ")\nTPOT         %s ms", ib_report_ms(s->tpot_ms, &a)));
     IB_TRY(interval(s->tpot_interval, out, err));
     if (s->n_itl == 0)
         return add(out, "\nITL          - (one token)\n", err);
     IB_TRY(ib_buf_addf(out, err, "\nITL          n %zu without the first", s->n_itl));
-    IB_TRY(percentile("p50", s->itl_p50_ms, s->itl_p50_supported, s, out, err));
-    IB_TRY(percentile("p90", s->itl_p90_ms, s->itl_p90_supported, s, out, err));
-    IB_TRY(percentile("p99", s->itl_p99_ms, s->itl_p99_supported, s, out, err));
+    IB_TRY(percentiles(s, out, err));
     return ib_buf_addf(out, err, "; at context %" PRIu64 " to %" PRIu64 "\n", n + 1,
                        n + (r ? r->n_tokens - 1 : 0));
 }
@@ -357,6 +370,7 @@ static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf 
     IB_TRY(load_line(c, &s, out, err));
     IB_TRY(work_lines(c, r, &s, out, err));
     IB_TRY(time_lines(c, r, &s, out, err));
+    IB_TRY(ib_report_text_statistics(c, &s, out, err));
     IB_TRY(rate_lines(&s, out, err));
     IB_TRY(roofline_line(c, &s, out, err));
     IB_TRY(limit_line(c, &s, out, err));

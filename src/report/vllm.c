@@ -57,23 +57,26 @@ static ib_status collect(requests *q, const ib_samples *s, uint64_t n_prompt, ib
     return IB_OK;
 }
 
-/* mean_, median_, std_, p99_<name>_ms; x is sorted by this. */
-static void block(ib_values *v, const char *name, double *x, size_t n) {
-    char key[32];
+/* vllm's own defaults: of the latencies, and of the summaries (here with p50 and p90). */
+static const double latency_at[] = {10, 25, 50, 75, 90, 99}, summary_at[] = {50, 90, 99};
+
+/* mean_, median_, std_, pNN_<name>_ms; x is sorted by this. */
+static void block(ib_values *v, const char *name, double *x, size_t n, const ib_percentiles *at) {
+    char key[96], of[40];
     const double mean = ib_stats_mean(x, n), std = ib_stats_stdev(x, n, 0);
     ib_stats_sort(x, n);
     const struct {
         const char *prefix;
         double value;
-    } rows[] = {{"mean", mean},
-                {"median", ib_stats_median(x, n)},
-                {"std", std},
-                {"p50", ib_stats_percentile(x, n, 50)},
-                {"p90", ib_stats_percentile(x, n, 90)},
-                {"p99", ib_stats_percentile(x, n, 99)}};
+    } rows[] = {{"mean", mean}, {"median", ib_stats_median(x, n)}, {"std", std}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         (void)snprintf(key, sizeof key, "%s_%s_ms", rows[i].prefix, name);
         ib_values_number(v, key, n ? rows[i].value : 0);
+    }
+    for (size_t i = 0; i < at->n; i++) {
+        ib_percentile_name(at->values[i], of);
+        (void)snprintf(key, sizeof key, "%s_%s_ms", of, name);
+        ib_values_number(v, key, n ? ib_stats_percentile(x, n, at->values[i]) : 0);
     }
 }
 
@@ -124,17 +127,18 @@ static void input_lens(ib_values *v, const requests *q, uint64_t n_prompt) {
 }
 
 /* vllm bench latency */
-static void latency_block(ib_values *v, const requests *q, const ib_samples *s) {
-    static const int at[] = {10, 25, 50, 75, 90, 99};
+static void latency_block(ib_values *v, const requests *q, const ib_samples *s,
+                          const ib_percentiles *at) {
     ib_values inner;
-    char key[8];
+    char key[40];
     ib_values_number(v, "avg_latency", s->n_runs ? ib_stats_mean(q->seconds, s->n_runs) : 0);
     ib_values_array(v, "latencies", q->seconds, s->n_runs);
     ib_stats_sort(q->seconds, s->n_runs);
     ib_values_begin(&inner, v->err);
-    for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
-        (void)snprintf(key, sizeof key, "%d", at[i]);
-        ib_values_number(&inner, key, ib_stats_percentile(q->seconds, s->n_runs, at[i]));
+    for (size_t i = 0; i < at->n; i++) {
+        ib_percentile_name(at->values[i], key);
+        ib_values_number(&inner, key + 1,
+                         ib_stats_percentile(q->seconds, s->n_runs, at->values[i]));
     }
     if (v->status == IB_OK)
         v->status = inner.status;
@@ -143,7 +147,8 @@ static void latency_block(ib_values *v, const requests *q, const ib_samples *s) 
 }
 
 /* vllm bench serve */
-static void serve_block(ib_values *v, const requests *q, const ib_samples *s, uint64_t n_prompt) {
+static void serve_block(ib_values *v, const requests *q, const ib_samples *s, uint64_t n_prompt,
+                        const ib_percentiles *at) {
     const double per_s = q->duration > 0 ? 1 / q->duration : 0;
     ib_values_count(v, "num_prompts", q->n);
     ib_values_text(v, "request_rate", "inf");
@@ -160,13 +165,17 @@ static void serve_block(ib_values *v, const requests *q, const ib_samples *s, ui
     ib_values_json(v, "ttfts", per_request(s, first_token));
     ib_values_json(v, "itls", per_request(s, gaps));
     ib_values_json(v, "errors", per_request(s, no_error));
-    block(v, "ttft", q->ttft, q->n);
-    block(v, "tpot", q->tpot, q->n_tpot);
-    block(v, "itl", q->itl, q->n_itl);
-    block(v, "e2el", q->e2el, q->n);
+    block(v, "ttft", q->ttft, q->n, at);
+    block(v, "tpot", q->tpot, q->n_tpot, at);
+    block(v, "itl", q->itl, q->n_itl, at);
+    block(v, "e2el", q->e2el, q->n, at);
 }
 
-static ib_status cell_block(const ib_record *r, size_t i, json_t *all, ib_error *err) {
+static ib_status cell_block(const ib_record *r, size_t i, const ib_report_options *o, json_t *all,
+                            ib_error *err) {
+    const ib_percentiles asked = {o->percentiles, o->n_percentiles};
+    const ib_percentiles latency = {latency_at, sizeof latency_at / sizeof *latency_at};
+    const ib_percentiles summary = {summary_at, sizeof summary_at / sizeof *summary_at};
     const ib_cell *c = &r->cells[i];
     ib_samples s;
     requests q;
@@ -180,8 +189,8 @@ static ib_status cell_block(const ib_record *r, size_t i, json_t *all, ib_error 
         ib_values_text(&v, "model_id", c->asked.model_id);
         ib_values_text(&v, "tokenizer_id", c->asked.model_id);
         ib_values_flag(&v, "synthetic", c->model.synthetic);
-        latency_block(&v, &q, &s);
-        serve_block(&v, &q, &s, c->n_prompt_ids);
+        latency_block(&v, &q, &s, asked.values ? &asked : &latency);
+        serve_block(&v, &q, &s, c->n_prompt_ids, asked.values ? &asked : &summary);
         st = ib_values_end(&v, all);
     }
     free(q.room);
@@ -193,9 +202,8 @@ ib_status ib_report_vllm(const ib_record *r, const ib_report_options *o, ib_buf 
                          ib_error *err) {
     json_t *all = json_array();
     ib_status st = all ? IB_OK : ib_fail_memory(err, 0, "the report's JSON");
-    (void)o;
     for (size_t i = 0; i < r->n_cells && st == IB_OK; i++)
-        st = cell_block(r, i, all, err);
+        st = cell_block(r, i, o, all, err);
     if (st == IB_OK)
         st = ib_values_print(all, true, out, err);
     json_decref(all);

@@ -8,6 +8,9 @@
 
 ib_status ib_report_text(const ib_record *r, const ib_report_options *o, ib_buf *out,
                          ib_error *err);
+/* text_statistics.c: the lines behind the times; nothing for a cell without gaps. */
+ib_status ib_report_text_statistics(const ib_cell *c, const ib_summary *s, ib_buf *out,
+                                    ib_error *err);
 ib_status ib_report_json(const ib_record *r, const ib_report_options *o, ib_buf *out,
                          ib_error *err);
 ib_status ib_report_jsonl(const ib_record *r, const ib_report_options *o, ib_buf *out,

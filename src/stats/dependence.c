@@ -19,6 +19,20 @@ double ib_stats_lag1(const double *x, size_t n) {
     return all > 0 ? near / all : NAN;
 }
 
+double ib_stats_lag1_level(const double *x, size_t n, double *work) {
+    double centre = ((double)n - 1) / 2, m = ib_stats_mean(x, n), top = 0, bottom = 0;
+    if (n < 3)
+        return NAN;
+    for (size_t i = 0; i < n; i++) {
+        double at = (double)i - centre;
+        top += at * (x[i] - m);
+        bottom += at * at;
+    }
+    for (size_t i = 0; i < n; i++)
+        work[i] = x[i] - m - top / bottom * ((double)i - centre);
+    return ib_stats_lag1(work, n);
+}
+
 double ib_stats_n_eff(size_t n, double rho) {
     double full = (double)n, eff = full * (1 - rho) / (1 + rho);
     if (isnan(eff) || eff > full)

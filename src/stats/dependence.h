@@ -11,6 +11,10 @@
  * Take the trend out first: a slope alone makes it nearly 1. */
 double ib_stats_lag1(const double *x, size_t n);
 
+/* The same of what is left of x[n] without its least-squares line, so that a slope counts for
+ * nothing.   work [n] */
+double ib_stats_lag1_level(const double *x, size_t n, double *work);
+
 /* n (1 - rho) / (1 + rho), kept within [1, n]: independent values worth as much for the mean of an
  * AR(1) series. rho NaN counts as 0. */
 double ib_stats_n_eff(size_t n, double rho);

@@ -29,6 +29,9 @@ typedef struct ib_stats_rank_interval {
 
 ib_stats_rank_interval ib_stats_percentile_ranks(uint64_t n, double q, double alpha);
 
+/* The tail that a two-sided 95 % interval leaves on each side. */
+#define IB_STATS_TAIL_95 0.025
+
 /* Smallest n with max(p, 1 - p)^n <= tail, p = q/100: the sample reaches beyond the percentile with
  * certainty 1 - tail. tail 0.025 gives the two-sided 95 % column of measurement.md 4.1, tail 0.01
  * the one-sided 99 % column (MLPerf's). UINT64_MAX for q <= 0 or q >= 100. */

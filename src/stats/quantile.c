@@ -196,10 +196,3 @@ size_t ib_stats_repr(double x, char out[32]) {
     out[n] = '\0';
     return n;
 }
-
-uint64_t ib_stats_min_samples(double q) {
-    double p = q / 100.0;
-    if (!(p > 0) || !(p < 1))
-        return UINT64_MAX;
-    return (uint64_t)ceil(log(0.025) / log(p < 0.5 ? 1 - p : p));
-}

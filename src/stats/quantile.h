@@ -26,8 +26,4 @@ double ib_stats_round_python(double x, int digits);
 size_t ib_stats_repr(double x, char out[32]);
 /* "%.<digits>f" with a decimal point in every locale; returns the length, cut to cap - 1. */
 size_t ib_stats_fixed(double x, int digits, char *out, size_t cap);
-/* Fewest samples for a two-sided 95 % distribution-free interval of percentile q
- * (measurement.md 4.1): smallest n with max(p, 1 - p)^n <= 0.025; UINT64_MAX for 0 and 100. */
-uint64_t ib_stats_min_samples(double q);
-
 #endif

@@ -3,8 +3,9 @@
  * known effects, what is refused and what --across lets pass, options strings as words. */
 #include "record_fixture.h"
 
-#include "bench/compare.h"
 #include "cli/compare_spawn.h"
+#include "record/compare.h"
+#include "report/compare_report.h"
 
 #include <math.h>
 

@@ -129,17 +129,6 @@ static void test_empty_and_special(void **unused) {
 }
 
 /* measurement.md 4.1: the published minimum numbers of samples. */
-static void test_min_samples(void **unused) {
-    (void)unused;
-    assert_int_equal(ib_stats_min_samples(50), 6);
-    assert_int_equal(ib_stats_min_samples(90), 36);
-    assert_int_equal(ib_stats_min_samples(10), 36);
-    assert_int_equal(ib_stats_min_samples(95), 72);
-    assert_int_equal(ib_stats_min_samples(99), 368);
-    assert_int_equal(ib_stats_min_samples(99.9), 3688);
-    assert_true(ib_stats_min_samples(100) == UINT64_MAX && ib_stats_min_samples(0) == UINT64_MAX);
-}
-
 /* A host program with a decimal comma must see the same text. */
 static void test_locale(void **unused) {
     (void)unused;
@@ -164,7 +153,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_vectors),
         cmocka_unit_test(test_empty_and_special),
-        cmocka_unit_test(test_min_samples),
         cmocka_unit_test(test_locale),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

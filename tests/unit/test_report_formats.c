@@ -393,7 +393,7 @@ static void test_odd_cells(void **unused) {
     char *page = render(&r, "html");
     assert_non_null(strstr(page, "Not drawn: fewer than two tokens after the first."));
     assert_non_null(strstr(page, "limits were not measured"));
-    assert_non_null(strstr(page, "no interval: fewer than 6 runs"));
+    assert_non_null(strstr(page, "no interval: fewer than 5 runs"));
     assert_null(strstr(page, "nan"));
     free(page);
     fixture_run(&r.cells[1], 4000, 3);

@@ -3,8 +3,8 @@
  * work, the test, the ratio with its interval, a verdict (docs/statistics.md). Interleaved pairs of
  * fresh processes can get a verdict; stored records, which were not interleaved, never more than
  * UNDECIDED. Every metric is a time: larger is slower. */
-#ifndef IB_BENCH_COMPARE_H
-#define IB_BENCH_COMPARE_H
+#ifndef IB_RECORD_COMPARE_H
+#define IB_RECORD_COMPARE_H
 
 #include "record/record.h"
 #include "stats/pairs.h"
@@ -106,8 +106,7 @@ size_t ib_cell_n_measured(const ib_cell *cell);
 /* IB_E_INVALID when the primary metric has no values; a refusal is no error (c->refused). */
 ib_status ib_comparison_decide(ib_comparison *c, ib_error *err) IB_MUST_CHECK;
 
-/* compare_report.c: appended to out, one screen; as an object of its own (new reference). */
-ib_status ib_comparison_text(const ib_comparison *c, ib_buf *out, ib_error *err) IB_MUST_CHECK;
+/* compare_json.c: as an object of its own (new reference). */
 ib_status ib_comparison_json(const ib_comparison *c, json_t **out, ib_error *err) IB_MUST_CHECK;
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * See compare.h. */
-#include "bench/compare.h"
+#include "record/compare.h"
 
 #include "record/summary.h"
 #include "stats/holm.h"
@@ -48,7 +48,7 @@ double ib_metric_of_run(ib_metric m, const ib_run_record *r, double *gaps) {
         return NAN;
     if (m == IB_METRIC_TPOT)
         return ms(t[n] - t[1]) / (double)(n - 1);
-    if (m == IB_METRIC_ITL_P99 && n - 1 < ib_stats_min_samples(99))
+    if (m == IB_METRIC_ITL_P99 && n - 1 < ib_stats_min_n(99, IB_STATS_TAIL_95))
         return NAN;
     for (size_t i = 0; i + 1 < n; i++)
         gaps[i] = ms(t[i + 2] - t[i + 1]);
