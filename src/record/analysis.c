@@ -36,7 +36,7 @@ static ib_status scratch_new(scratch *s, size_t longest, size_t all, size_t n_ru
     work = most(work, IB_STATS_STEADY_WORK(n_runs));
     work = most(work, IB_STATS_TREND_WORK(n_runs));
     work = most(work, all);
-    s->gaps = calloc(3 * longest + work + 1, sizeof *s->gaps);
+    s->gaps = malloc((3 * longest + work + 1) * sizeof *s->gaps); /* never read before written */
     if (!s->gaps)
         return ib_fail_memory(err, work * sizeof *s->gaps, "the statistics");
     s->sorted = s->gaps + longest;
