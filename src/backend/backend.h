@@ -60,7 +60,7 @@ enum { IB_INDEX_HOST_CPU = -1 }; /* "xpu:cpu": the kind's driver for the host's 
 typedef struct ib_device_config {
     int index;            /* which device of the kind, or IB_INDEX_HOST_CPU */
     int n_threads;        /* cpu: 0 = physical cores allowed to the process */
-    const char *cpu_tier; /* cpu: NULL = best; "scalar", "avx2", "avx512", "avx512vnni" */
+    const char *cpu_tier; /* cpu: NULL = best; "scalar", "avx2", "avx512", ... */
     ib_compute compute;
     const ib_log *log;
 } ib_device_config;

@@ -67,8 +67,9 @@ static const ib_choice switch_choices[] = {
 static const ib_choice quantize_choices[] = {{"nf4", NULL, false},    {"fp4", NULL, false},
                                              {"nf4-dq", NULL, false}, {"fp4-dq", NULL, false},
                                              {"int8", NULL, true},    {NULL, NULL, false}};
-static const ib_choice tier_choices[] = {
-    {"scalar", NULL, false}, {"avx2", NULL, false}, {"avx512", NULL, false}, {NULL, NULL, false}};
+static const ib_choice tier_choices[] = {{"scalar", NULL, false},     {"avx2", NULL, false},
+                                         {"avx512", NULL, false},     {"avx512vnni", NULL, false},
+                                         {"avx512bf16", NULL, false}, {NULL, NULL, false}};
 static const ib_choice form_choices[] = {
     {"text", NULL, false}, {"json", NULL, false}, {NULL, NULL, false}};
 static const ib_choice level_choices[] = {{"error", NULL, false},

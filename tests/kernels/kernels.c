@@ -10,7 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni"};
+const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"};
 
 bool kt_open(bench *t, const char *tier, int n_threads) {
     return kt_open_compute(t, tier, n_threads, IB_COMPUTE_FLOAT32);

@@ -21,7 +21,7 @@ typedef struct bench {
     ib_rng rng;
 } bench;
 
-enum { KT_TIERS = 4 };
+enum { KT_TIERS = 5 };
 extern const char *const kt_tiers[KT_TIERS];
 
 /* False, with a printed reason, when the tier cannot run here. */

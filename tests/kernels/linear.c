@@ -40,11 +40,11 @@ static const shape shapes[] = {
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
 static const size_t row_counts[] = {1, 2, 3, 4, 5, 13, 40};
-enum { N_ROW_COUNTS = sizeof row_counts / sizeof *row_counts, MOST_ROWS = 40 };
+enum { N_ROW_COUNTS = sizeof row_counts / sizeof *row_counts, MOST_ROWS = 40, RESERVED = 600 };
 
 static void reserve(bench *t) {
     const ib_limits limits = {.n_seqs = 1,
-                              .n_tokens = MOST_ROWS,
+                              .n_tokens = RESERVED,
                               .n_ctx = 64,
                               .n_layers = 1,
                               .n_heads = 1,
@@ -141,10 +141,38 @@ static void test_auto_compute(void **state) {
             continue;
         reserve(&t);
         for (size_t i = 0; i < N_SHAPES; i++)
-            for (size_t rows = 1; rows <= 5; rows++)
+            for (size_t rows = 1; rows <= 4; rows++)
                 check_shape(&t, &shapes[i], rows, 1.0f, rows == 2, 2e-4);
         kt_close(&t);
     }
+}
+
+/* Compute "auto" may round both factors to bf16 for many rows, half a unit of 2^-8 each, as the
+ * reference does; its sums stay fp32. Panels, groups of panels and blocks of rows and columns all
+ * end somewhere in the middle. */
+static void test_many_rows(void **state) {
+    (void)state;
+    static const size_t counts[] = {17, 48, 49, 113, 600};
+    static const shape wide[] = {{IB_TYPE_NF4, 131, 2112, 64, true},
+                                 {IB_TYPE_BF16, 70, 1030, 0, false},
+                                 {IB_TYPE_BF16, 66, 1027, 0, false},
+                                 {IB_TYPE_F32, 129, 1025, 0, false},
+                                 {IB_TYPE_Q4_K, 65, 1280, 0, false}};
+    for (size_t tier = 0; tier < KT_TIERS; tier++)
+        for (int compute = 0; compute < 2; compute++) {
+            bench t;
+            if (!kt_open_compute(&t, kt_tiers[tier], 2,
+                                 compute ? IB_COMPUTE_AUTO : IB_COMPUTE_FLOAT32))
+                continue;
+            reserve(&t);
+            const double limit = compute ? 4e-3 : LIMIT;
+            for (size_t r = 0; r < sizeof counts / sizeof *counts; r++)
+                for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+                    check_shape(&t, &wide[i], counts[r], 0.5f, r % 2 == 1, limit);
+            for (size_t i = 0; i < N_SHAPES; i++)
+                check_shape(&t, &shapes[i], counts[i % 2], 1.0f, i % 3 == 0, limit);
+            kt_close(&t);
+        }
 }
 
 /* A row of x that is not finite must give a result that is not, in every arithmetic. */
@@ -438,10 +466,10 @@ static void test_refusals(void **state) {
 
 int kt_linear_tests(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats),      cmocka_unit_test(test_embedding),
-        cmocka_unit_test(test_auto_compute), cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_int8),         cmocka_unit_test(test_fused_and_threads),
-        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_formats),           cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_auto_compute),      cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_many_rows),         cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_fused_and_threads), cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
 }

@@ -10,8 +10,9 @@
 enum { IB_CPU_MARKS = 8, IB_CPU_ALIGN = 64 };
 
 typedef struct ib_cpu_features {
-    bool avx2, avx512, vnni; /* whole tiers: every instruction set that the tier's object uses */
-    char list[256];          /* names of what was found, blank-separated */
+    bool avx2, avx512, vnni,
+        bf16;       /* whole tiers: every instruction set that the tier's object uses */
+    char list[256]; /* names of what was found, blank-separated */
     char name[128], vendor[64];
 } ib_cpu_features;
 
@@ -129,7 +130,7 @@ ib_status ib_cpu_linear_group(ib_device *d, const ib_linear_args *a, size_t n, i
 ib_status ib_cpu_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
                            const ib_gated_act_args *act, ib_error *err);
 /* Bytes of shared scratch for rows of n_in columns. */
-uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8);
+uint64_t ib_cpu_linear_bytes(const ib_device *d, size_t rows, size_t n_in, bool int8);
 
 /* gemm.c: products of many rows of x. prepare is one thread's part of bringing x [rows, n_in] into
  * the order that rows reads; all threads must have done theirs before. */
@@ -139,8 +140,8 @@ typedef struct ib_cpu_gemm {
     float *out; /* [rows, n_out] */
     size_t rows;
 } ib_cpu_gemm;
-uint64_t ib_cpu_gemm_bytes(size_t rows, size_t n_in); /* of prepared x */
-uint64_t ib_cpu_gemm_local_bytes(void);               /* of each thread's scratch */
+uint64_t ib_cpu_gemm_bytes(const ib_device *d, size_t rows, size_t n_in); /* of prepared x */
+uint64_t ib_cpu_gemm_local_bytes(const ib_device *d, size_t rows); /* of each thread's scratch */
 void ib_cpu_gemm_prepare(ib_device *d, const float *x, size_t rows, size_t n_in, void *prepared,
                          int thread, int n_threads);
 /* Weight rows [begin, end) against all rows of x. */
@@ -160,6 +161,7 @@ typedef struct ib_cpu_int8 {
 } ib_cpu_int8;
 void ib_cpu_int8_layout(ib_cpu_int8 *s, void *scratch, size_t rows, size_t n_in, float threshold);
 uint64_t ib_cpu_int8_bytes(size_t rows, size_t n_in);
+uint64_t ib_cpu_int8_local_bytes(void); /* of each thread's scratch */
 void ib_cpu_int8_prepare(ib_device *d, const ib_cpu_int8 *s, const float *x, int thread,
                          int n_threads);
 void ib_cpu_int8_rows(ib_device *d, const ib_cpu_int8 *s, const ib_weight *w, size_t begin,

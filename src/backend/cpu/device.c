@@ -31,7 +31,7 @@ static void put(char *to, size_t size, const char *from) {
 static const char *best_tier(const ib_cpu_features *f) {
 #ifdef IB_CPU_SIMD
     if (f->vnni)
-        return "avx512vnni";
+        return f->bf16 ? "avx512bf16" : "avx512vnni";
     if (f->avx2)
         return f->avx512 ? "avx512" : "avx2";
 #endif

@@ -55,10 +55,11 @@ static void detect_sets(ib_cpu_features *f) {
     bool vl = note(f, zmm && bit(seven.b, 31), "avx512vl");
     bool vbmi = note(f, zmm && bit(seven.c, 1), "avx512_vbmi");
     bool vnni = note(f, zmm && bit(seven.c, 11), "avx512_vnni");
-    (void)note(f, zmm && bit(seven_1.a, 5), "avx512_bf16");
+    bool bf16 = note(f, zmm && bit(seven_1.a, 5), "avx512_bf16");
     f->avx2 = avx2 && fma && f16c;
     f->avx512 = f->avx2 && foundation && dq && bw && vl;
     f->vnni = f->avx512 && vbmi && vnni;
+    f->bf16 = f->vnni && bf16;
 }
 
 static void detect_name(ib_cpu_features *f) {
@@ -96,21 +97,24 @@ void ib_cpu_detect(ib_cpu_features *out) {
         (void)snprintf(out->name, sizeof out->name, "unnamed processor");
 }
 
-/* In ascending order; a tier fills what it improves over the one before it. */
+/* In ascending order; a tier fills what it improves over the one before it, and beyond that what is
+ * faster but not fp32, where the caller leaves the arithmetic open. */
 typedef struct tier {
     const char *name;
     bool available;
-    void (*fill)(ib_cpu_kernels *k);
+    void (*fill)(ib_cpu_kernels *k), (*fill_rounded)(ib_cpu_kernels *k);
 } tier;
 
 ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
 #ifdef IB_CPU_SIMD
-    const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar},
-                          {"avx2", d->features.avx2, ib_cpu_fill_avx2},
-                          {"avx512", d->features.avx512, ib_cpu_fill_avx512},
-                          {"avx512vnni", d->features.vnni, ib_cpu_fill_avx512_vnni}};
+    const tier tiers[] = {
+        {"scalar", true, ib_cpu_fill_scalar, NULL},
+        {"avx2", d->features.avx2, ib_cpu_fill_avx2, NULL},
+        {"avx512", d->features.avx512, ib_cpu_fill_avx512, NULL},
+        {"avx512vnni", d->features.vnni, ib_cpu_fill_avx512_vnni, ib_cpu_fill_int16},
+        {"avx512bf16", d->features.bf16, NULL, ib_cpu_fill_bf16}};
 #else
-    const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar}};
+    const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar, NULL}};
 #endif
     size_t n = sizeof tiers / sizeof *tiers, last = n;
     for (size_t i = 0; i < n; i++)
@@ -121,17 +125,17 @@ ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
         return ib_fail(err, IB_E_USAGE, "cpu tier %s: %s; fix: use scalar%s",
                        ib_quotez(wanted, quoted),
                        n == 1 ? "this program was built without SIMD tiers" : "no such tier",
-                       n == 1 ? "" : ", avx2, avx512 or avx512vnni");
+                       n == 1 ? "" : ", avx2, avx512, avx512vnni or avx512bf16");
     if (!tiers[last].available)
         return ib_fail(err, IB_E_DEVICE,
                        "cpu tier %s: this processor lacks it (it has: %s); fix: leave out the tier",
                        tiers[last].name, d->features.list);
-    for (size_t i = 0; i <= last; i++)
-        tiers[i].fill(&d->k);
-#ifdef IB_CPU_SIMD
-    if (tiers[last].fill == ib_cpu_fill_avx512_vnni && d->config.compute == IB_COMPUTE_AUTO)
-        ib_cpu_fill_int16(&d->k);
-#endif
+    for (size_t i = 0; i <= last; i++) {
+        if (tiers[i].fill)
+            tiers[i].fill(&d->k);
+        if (tiers[i].fill_rounded && d->config.compute == IB_COMPUTE_AUTO)
+            tiers[i].fill_rounded(&d->k);
+    }
     d->tier = tiers[last].name;
     return IB_OK;
 }

@@ -13,8 +13,6 @@
 enum {
     IB_CPU_DOT_ROWS = 4,     /* most rows of x of one dot call */
     IB_CPU_TILE_COLS = 1024, /* columns of a GEMM tile; a multiple of every block */
-    IB_CPU_TILE_ROWS = 24,   /* weight rows of a GEMM tile */
-    IB_CPU_PAD = 16,         /* GEMM tiles are zero-padded to this many columns */
     IB_CPU_CODE_GROUP = 128, /* prepared x of 4-bit codes is padded to this many columns */
     IB_CPU_INT8_A = 4,       /* rows of x and of W of one int8 tile */
     IB_CPU_INT8_W = 4,
@@ -50,6 +48,31 @@ struct ib_weight {
     ib_cpu_prepare_fn *prepare; /* of dot, or NULL: plain x */
 };
 
+/* n_w weight rows (at most tile_rows) times n_x packed rows of x (at most panel_rows), over n
+ * columns: c[i * ldc + j] (+)= sum_l w[i * ldw + l] * x[j, l], summed in the order of l. Columns of
+ * c up to the next multiple of 16 past n_x may be overwritten. */
+typedef struct ib_cpu_tile {
+    const void *w, *x;
+    size_t ldw, n_w, n_x, n;
+    float *c;
+    size_t ldc;
+    bool accumulate;
+} ib_cpu_tile;
+
+/* Products of many rows: the arithmetic of a tier and the order in which it wants x. */
+typedef struct ib_cpu_gemm_kernels {
+    const char *arithmetic;       /* static: "float32", "bfloat16 x bfloat16 -> float32" */
+    ib_type type;                 /* of packed x and expanded weights: F32 or BF16 */
+    size_t panel_rows, tile_rows; /* multiples of 16 and of 1 */
+    /* x [n_rows <= panel_rows, n] -> a panel of padded n columns, zero where x is not */
+    void (*pack)(const float *x, size_t stride, size_t n_rows, size_t n, void *out);
+    void (*tile)(const ib_cpu_tile *t);
+    /* elements (row, col .. col + n) as the packed type; NULL: unpack and narrow */
+    void (*expand[IB_TYPE_COUNT])(const ib_weight *w, size_t row, size_t col, size_t n, void *out);
+    /* steps of independent multiply-adds in registers (returns the operations done) */
+    double (*multiply_add)(size_t steps, float *result);
+} ib_cpu_gemm_kernels;
+
 typedef struct ib_cpu_kernels {
     /* weights */
     ib_cpu_unpack_fn *unpack[IB_TYPE_COUNT];
@@ -58,6 +81,10 @@ typedef struct ib_cpu_kernels {
     ib_cpu_dot_fn *dot_codes;
     ib_cpu_prepare_fn *prepare_codes;
     bool integer_codes; /* dot_codes rounds x and codes to 16 bits: error about 1e-4 */
+    ib_cpu_gemm_kernels gemm;
+    /* out[c * ldout + r] = in[r * ldin + c] */
+    void (*turn)(const float *in, size_t ldin, size_t n_rows, size_t n_cols, float *out,
+                 size_t ldout);
 
     /* c[i * ldc + j] (+)= sum_l a[i * lda + l] * b[j * ldb + l] */
     void (*mm_nt)(const float *a, size_t lda, size_t m, const float *b, size_t ldb, size_t n,
@@ -99,5 +126,6 @@ void ib_cpu_fill_avx512(ib_cpu_kernels *k);
 void ib_cpu_fill_avx512_vnni(ib_cpu_kernels *k);
 /* Not fp32: only where the caller leaves the arithmetic open. Needs what avx512_vnni needs. */
 void ib_cpu_fill_int16(ib_cpu_kernels *k);
+void ib_cpu_fill_bf16(ib_cpu_kernels *k); /* of products of many rows; needs AVX512-BF16 too */
 
 #endif

@@ -4,6 +4,7 @@
 
 #define IB_SIMD_WIDE 0
 #include "backend/cpu/simd_codes.h"
+#include "backend/cpu/simd_gemm.h"
 #include "backend/cpu/simd_matrix.h"
 #include "backend/cpu/simd_probe.h"
 
@@ -12,5 +13,6 @@ void ib_cpu_fill_avx2(ib_cpu_kernels *k) {
     fill_matrix(k);
     fill_weights(k);
     fill_codes(k);
+    fill_gemm(k);
     fill_probe(k);
 }

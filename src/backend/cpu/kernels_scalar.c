@@ -70,6 +70,39 @@ static void mm_nn(const float *a, size_t lda, size_t m, const float *b, size_t l
     }
 }
 
+enum { PANEL = 16 }; /* rows of x of a GEMM panel */
+
+static void turn(const float *in, size_t ldin, size_t n_rows, size_t n_cols, float *out,
+                 size_t ldout) {
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t c = 0; c < n_cols; c++)
+            out[c * ldout + r] = in[r * ldin + c];
+}
+
+static void gemm_pack(const float *x, size_t stride, size_t n_rows, size_t n, void *out) {
+    float *to = out;
+    memset(to, 0, n * PANEL * sizeof *to);
+    turn(x, stride, n_rows, n, to, PANEL);
+}
+
+/* Sums of CHUNK columns each: the fewer a sum has, the less it loses to rounding. */
+static void gemm_tile(const ib_cpu_tile *t) {
+    for (size_t i = 0; i < t->n_w; i++) {
+        const float *w = (const float *)t->w + i * t->ldw, *x = t->x;
+        float *c = t->c + i * t->ldc;
+        if (!t->accumulate)
+            memset(c, 0, PANEL * sizeof *c);
+        for (size_t l = 0; l < t->n;) {
+            float acc[PANEL] = {0};
+            for (size_t end = t->n - l < CHUNK ? t->n : l + CHUNK; l < end; l++, x += PANEL)
+                for (size_t j = 0; j < PANEL; j++)
+                    acc[j] += w[l] * x[j];
+            for (size_t j = 0; j < PANEL; j++)
+                c[j] += acc[j];
+        }
+    }
+}
+
 static void int8_tile(const int16_t *a, size_t lda, size_t n_a, const int8_t *w, size_t ldw,
                       size_t n_w, size_t k, int32_t *out) {
     for (size_t i = 0; i < n_a; i++)
@@ -247,6 +280,14 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k) {
     k->mm_nt = mm_nt;
     k->mm_nn = mm_nn;
     k->int8_tile = int8_tile;
+    k->turn = turn;
+    k->gemm = (ib_cpu_gemm_kernels){.arithmetic = "float32",
+                                    .type = IB_TYPE_F32,
+                                    .panel_rows = PANEL,
+                                    .tile_rows = 1,
+                                    .pack = gemm_pack,
+                                    .tile = gemm_tile,
+                                    .multiply_add = multiply_add};
     k->widen[IB_TYPE_F32] = copy_in;
     k->widen[IB_TYPE_F16] = widen_f16;
     k->widen[IB_TYPE_BF16] = widen_bf16;

@@ -24,10 +24,10 @@ static size_t padded(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
-uint64_t ib_cpu_linear_bytes(size_t rows, size_t n_in, bool int8) {
+uint64_t ib_cpu_linear_bytes(const ib_device *d, size_t rows, size_t n_in, bool int8) {
     uint64_t few = rows < IB_CPU_DOT_ROWS ? rows : IB_CPU_DOT_ROWS;
     uint64_t bytes = few * padded(n_in, IB_CPU_CODE_GROUP) * sizeof(float);
-    uint64_t many = rows > IB_CPU_DOT_ROWS ? ib_cpu_gemm_bytes(rows, n_in) : 0;
+    uint64_t many = rows > IB_CPU_DOT_ROWS ? ib_cpu_gemm_bytes(d, rows, n_in) : 0;
     uint64_t other = int8 ? ib_cpu_int8_bytes(rows, n_in) : 0;
     bytes = bytes > many ? bytes : many;
     return bytes > other ? bytes : other;
@@ -169,7 +169,7 @@ static ib_status run(ib_device *d, linear_job *j, ib_error *err) {
         const ib_weight *w = j->a[i].weight;
         IB_TRY(check_linear(&j->a[i], &j->a[0], err));
         preparation p = preparation_of(w, j->rows);
-        uint64_t bytes = p == PLAIN ? 0 : ib_cpu_linear_bytes(j->rows, j->n_in, p == INT8);
+        uint64_t bytes = p == PLAIN ? 0 : ib_cpu_linear_bytes(d, j->rows, j->n_in, p == INT8);
         need = bytes > need ? bytes : need;
         tiles = tiles || p == PANEL || p == INT8;
         work += w->m.n_rows * w->m.n_cols;

@@ -10,7 +10,7 @@
 /* 1/127^2 as the reference spells it, and 1/127. */
 static const float UNSCALE = 6.200124e-05f, DEQUANTIZE = 7.874015718698502e-3f;
 
-enum { PIECE = 256, WEIGHT_TILE = 32 };
+enum { PIECE = 256, WEIGHT_TILE = 32, OUTLIER_ROWS = 16 };
 
 static size_t padded(size_t n, size_t to) {
     return (n + to - 1) / to * to;
@@ -36,6 +36,10 @@ uint64_t ib_cpu_int8_bytes(size_t rows, size_t n_in) {
     uint64_t stride = padded(n_in, IB_CPU_INT8_PAD);
     return 5 * IB_CPU_ALIGN + rows * stride * sizeof(int16_t) + rows * sizeof(float) + n_in +
            n_in * sizeof(uint32_t) + rows * n_in * sizeof(float);
+}
+
+uint64_t ib_cpu_int8_local_bytes(void) {
+    return (uint64_t)OUTLIER_ROWS * IB_CPU_TILE_COLS * sizeof(float);
 }
 
 void ib_cpu_int8_layout(ib_cpu_int8 *s, void *scratch, size_t rows, size_t n_in, float threshold) {
@@ -175,8 +179,7 @@ void ib_cpu_int8_rows(ib_device *d, const ib_cpu_int8 *s, const ib_weight *w, si
     for (size_t row = begin; row < end; row += WEIGHT_TILE) {
         size_t n = end - row < WEIGHT_TILE ? end - row : WEIGHT_TILE;
         integer_part(d, s, w, row, n, out);
-        for (size_t g = 0; g < n && *s->n_columns; g += IB_CPU_TILE_ROWS)
-            outlier_part(d, s, w, row + g, n - g < IB_CPU_TILE_ROWS ? n - g : IB_CPU_TILE_ROWS, out,
-                         local);
+        for (size_t g = 0; g < n && *s->n_columns; g += OUTLIER_ROWS)
+            outlier_part(d, s, w, row + g, n - g < OUTLIER_ROWS ? n - g : OUTLIER_ROWS, out, local);
     }
 }

@@ -155,12 +155,13 @@ ib_status ib_cpu_reserve(ib_device *d, const ib_limits *l, ib_error *err) {
     const ib_cpu_attn_shape shape = {l->n_seqs,  l->n_tokens,   l->n_ctx,
                                      l->n_heads, l->n_kv_heads, l->head_dim};
     ib_cpu_attn_need need = ib_cpu_attn_needs(l->attention, &shape);
-    uint64_t tile = ib_cpu_gemm_local_bytes();
+    uint64_t tile = ib_cpu_gemm_local_bytes(d, rows), left_out = ib_cpu_int8_local_bytes();
+    tile = tile > left_out ? tile : left_out;
     uint64_t local = need.local > tile ? need.local : tile, all_local;
     if (!ib_round_up(local, IB_CPU_ALIGN, &local) ||
         !ib_mul_u64(local, (uint64_t)d->n_threads, &all_local))
         return ib_fail_memory(err, SIZE_MAX, "scratch");
-    IB_TRY(grow(d, &d->shared, ib_cpu_linear_bytes(rows, widest, d->n_int8 > 0),
+    IB_TRY(grow(d, &d->shared, ib_cpu_linear_bytes(d, rows, widest, d->n_int8 > 0),
                 "prepared activations", err));
     IB_TRY(grow(d, &d->scores, need.shared, "attention scores", err));
     IB_TRY(grow(d, &d->local, all_local, "the tiles of each thread", err));

@@ -52,6 +52,7 @@ static double probe_multiply_add(size_t steps, float *result) {
 static inline void fill_probe(ib_cpu_kernels *k) {
     k->read = probe_read;
     k->multiply_add = probe_multiply_add;
+    k->gemm.multiply_add = probe_multiply_add;
 }
 
 #endif

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { W = 8, NT_ROWS = 3, NN_ROWS = 6, NN_VECS = 2, INT8_ROWS = 2 };
+enum { W = 8, NT_ROWS = 3, NN_ROWS = 6, NN_VECS = 2, INT8_ROWS = 2, GEMM_ROWS = 4, GEMM_VECS = 3 };
 typedef __m256 vf;
 typedef __m256i vi;
 

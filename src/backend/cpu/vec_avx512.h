@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { W = 16, NT_ROWS = 6, NN_ROWS = 6, NN_VECS = 4, INT8_ROWS = 4 };
+enum { W = 16, NT_ROWS = 6, NN_ROWS = 6, NN_VECS = 4, INT8_ROWS = 4, GEMM_ROWS = 8, GEMM_VECS = 3 };
 typedef __m512 vf;
 typedef __m512i vi;
 

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT
+ * What AVX512-BF16 adds: products of many rows whose factors are rounded to bf16, two columns a
+ * lane and instruction, summed in fp32. Rows of x lie side by side in the lanes; a weight row is
+ * read as it lies, two neighbouring columns at a time spread over a vector. */
+#include "backend/cpu/vec_avx512.h"
+
+#include "backend/cpu/kernels.h"
+
+#include <string.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+enum { ROWS = 8, VECS = 3, PANEL = VECS * W, PROBE_CHAINS = 16 };
+
+INLINE __m512bh pairs_at(const uint16_t *p) {
+    return (__m512bh)_mm512_loadu_si512(p);
+}
+
+INLINE __m512bh pair_of(const uint16_t *p) {
+    int32_t two;
+    memcpy(&two, p, sizeof two);
+    return (__m512bh)_mm512_set1_epi32(two);
+}
+
+/* rows, vecs: constants. */
+INLINE void tile_of(const ib_cpu_tile *t, const uint16_t *w, float *c, const size_t rows,
+                    const size_t vecs) {
+    const uint16_t *x = t->x;
+    const size_t ldw = t->ldw, ldc = t->ldc, n = t->n;
+    vf acc[ROWS][VECS];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < vecs; j++)
+            acc[i][j] = t->accumulate ? vload(c + i * ldc + j * W) : vzero();
+    for (size_t l = 0; l < n; l += 2, x += 2 * PANEL) {
+        __m512bh v[VECS];
+#pragma GCC unroll 4
+        for (size_t j = 0; j < vecs; j++)
+            v[j] = pairs_at(x + j * 2 * W);
+#pragma GCC unroll 8
+        for (size_t i = 0; i < rows; i++) {
+            __m512bh y = pair_of(w + i * ldw + l);
+#pragma GCC unroll 4
+            for (size_t j = 0; j < vecs; j++)
+                acc[i][j] = _mm512_dpbf16_ps(acc[i][j], y, v[j]);
+        }
+    }
+#pragma GCC unroll 8
+    for (size_t i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (size_t j = 0; j < vecs; j++)
+            vstore(c + i * ldc + j * W, acc[i][j]);
+}
+
+INLINE void tile_vecs(const ib_cpu_tile *t, const size_t vecs) {
+    const uint16_t *w = t->w;
+    float *c = t->c;
+    size_t left = t->n_w;
+    for (; left >= ROWS; left -= ROWS, w += ROWS * t->ldw, c += ROWS * t->ldc)
+        tile_of(t, w, c, ROWS, vecs);
+    for (; left >= 2; left -= 2, w += 2 * t->ldw, c += 2 * t->ldc)
+        tile_of(t, w, c, 2, vecs);
+    if (left)
+        tile_of(t, w, c, 1, vecs);
+}
+
+static void tile(const ib_cpu_tile *t) {
+    switch ((t->n_x + W - 1) / W) {
+    case 1:
+        tile_vecs(t, 1);
+        break;
+    case 2:
+        tile_vecs(t, 2);
+        break;
+    default:
+        tile_vecs(t, VECS);
+    }
+}
+
+/* --- packing x -------------------------------------------------------------------------------- */
+
+/* 16 rows of 16 dwords, turned. */
+INLINE void turn16(__m512i v[16]) {
+    __m512i a[16];
+#pragma GCC unroll 8
+    for (size_t i = 0; i < 8; i++) {
+        a[2 * i] = _mm512_unpacklo_epi32(v[2 * i], v[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(v[2 * i], v[2 * i + 1]);
+    }
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+        v[4 * i] = _mm512_unpacklo_epi64(a[4 * i], a[4 * i + 2]);
+        v[4 * i + 1] = _mm512_unpackhi_epi64(a[4 * i], a[4 * i + 2]);
+        v[4 * i + 2] = _mm512_unpacklo_epi64(a[4 * i + 1], a[4 * i + 3]);
+        v[4 * i + 3] = _mm512_unpackhi_epi64(a[4 * i + 1], a[4 * i + 3]);
+    }
+    /* v[4 i + j], 128-bit lane l: rows 4 i .. + 4 of column 4 l + j */
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        a[j] = _mm512_shuffle_i32x4(v[j], v[4 + j], 0x88);
+        a[4 + j] = _mm512_shuffle_i32x4(v[j], v[4 + j], 0xDD);
+        a[8 + j] = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0x88);
+        a[12 + j] = _mm512_shuffle_i32x4(v[8 + j], v[12 + j], 0xDD);
+    }
+#pragma GCC unroll 4
+    for (size_t j = 0; j < 4; j++) {
+        v[j] = _mm512_shuffle_i32x4(a[j], a[8 + j], 0x88);
+        v[8 + j] = _mm512_shuffle_i32x4(a[j], a[8 + j], 0xDD);
+        v[4 + j] = _mm512_shuffle_i32x4(a[4 + j], a[12 + j], 0x88);
+        v[12 + j] = _mm512_shuffle_i32x4(a[4 + j], a[12 + j], 0xDD);
+    }
+}
+
+/* 32 columns of a row, of which n exist, as pairs of bf16. */
+INLINE __m512i narrow32(const float *x, size_t n) {
+    vf low = n >= W ? vload(x) : vload_n(x, n);
+    vf high = n >= 2 * W ? vload(x + W) : n > W ? vload_n(x + W, n - W) : vzero();
+    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
+}
+
+static void pack(const float *x, size_t stride, size_t n_rows, size_t n, void *out) {
+    uint16_t *to = out;
+    for (size_t l = 0; l < n; l += 2 * W) {
+        size_t left = n - l < 2 * W ? n - l : 2 * W, n_pairs = (left + 1) / 2;
+        for (size_t r = 0; r < PANEL; r += W) {
+            __m512i v[W];
+#pragma GCC unroll 16
+            for (size_t i = 0; i < W; i++)
+                v[i] = r + i < n_rows ? narrow32(x + (r + i) * stride + l, left)
+                                      : _mm512_setzero_si512();
+            turn16(v);
+            for (size_t i = 0; i < n_pairs; i++)
+                _mm512_storeu_si512(to + (l / 2 + i) * 2 * PANEL + 2 * r, v[i]);
+        }
+    }
+}
+
+/* --- weights ---------------------------------------------------------------------------------- */
+
+static void expand_f32(const ib_weight *w, size_t row, size_t col, size_t n, void *out) {
+    const float *from = (const float *)w->m.data + row * w->m.n_cols + col;
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i += 2 * W) {
+        __m512i v = narrow32(from + i, n - i < 2 * W ? n - i : 2 * W);
+        __mmask32 some = n - i < 2 * W ? ((__mmask32)1 << (n - i)) - 1 : ~(__mmask32)0;
+        _mm512_mask_storeu_epi16(to + i, some, v);
+    }
+}
+
+static void expand_bf16(const ib_weight *w, size_t row, size_t col, size_t n, void *out) {
+    memcpy(out, (const uint16_t *)w->m.data + row * w->m.n_cols + col, n * sizeof(uint16_t));
+}
+
+static double multiply_add(size_t steps, float *result) {
+    vf acc[PROBE_CHAINS];
+    const __m512bh half = (__m512bh)_mm512_set1_epi16(0x3F00);
+#pragma GCC unroll 16
+    for (size_t i = 0; i < PROBE_CHAINS; i++)
+        acc[i] = vset((float)i);
+    for (size_t s = 0; s < steps; s++) {
+#pragma GCC unroll 16
+        for (size_t i = 0; i < PROBE_CHAINS; i++)
+            acc[i] = _mm512_dpbf16_ps(acc[i], half, half);
+    }
+#pragma GCC unroll 16
+    for (size_t i = 1; i < PROBE_CHAINS; i++)
+        acc[0] = vadd(acc[0], acc[i]);
+    *result = _mm512_reduce_add_ps(acc[0]);
+    return 4.0 * PROBE_CHAINS * W * (double)steps;
+}
+
+void ib_cpu_fill_bf16(ib_cpu_kernels *k) {
+    k->gemm = (ib_cpu_gemm_kernels){.arithmetic = "bfloat16 x bfloat16 -> float32",
+                                    .type = IB_TYPE_BF16,
+                                    .panel_rows = PANEL,
+                                    .tile_rows = ROWS,
+                                    .pack = pack,
+                                    .tile = tile,
+                                    .multiply_add = multiply_add};
+    k->gemm.expand[IB_TYPE_F32] = expand_f32;
+    k->gemm.expand[IB_TYPE_BF16] = expand_bf16;
+}
