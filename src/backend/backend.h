@@ -70,7 +70,7 @@ typedef struct ib_device_info {
     char name[128], vendor[64], driver[128];
     char tier[32];         /* cpu: instruction tier in use; gpu: architecture */
     char features[256];    /* what the kernels may use, blank-separated */
-    char compute[64];      /* arithmetic in effect: "float32", "int16 x int16 -> float32", ... */
+    char compute[128];     /* arithmetic in effect: "float32", "int16 x int16 -> float32", ... */
     uint64_t memory_bytes; /* 0 = unknown */
     int n_threads;         /* 0 = not applicable */
 } ib_device_info;

@@ -13,7 +13,7 @@ typedef struct ib_span {
 
 typedef struct ib_probe_ask {
     bool ping;            /* how far two of the threads are apart: milliseconds */
-    bool read, flops;     /* read bandwidth, fp32 arithmetic: 100 to 300 ms */
+    bool read, flops;     /* read bandwidth, arithmetic: 100 to 300 ms */
     const ib_span *spans; /* borrowed: what to read, best the weights themselves */
     size_t n_spans;
 } ib_probe_ask;
@@ -24,8 +24,10 @@ typedef struct ib_probe {               /* 0 = not measured */
     uint64_t read_bytes, n_passes;      /* of one pass */
     bool read_weights;                  /* the spans were read; else they were too small, and a
                                            buffer larger than any cache stood in for them */
-    double flops, flops_median;         /* fp32 operations a second (a multiply-add is two), all
-                                           threads, registers only, in the tier in use */
+    double flops, flops_median;         /* operations a second (a multiply-add is two), all
+                                           threads, registers only, in the arithmetic that products
+                                           of many rows use (ib_device_info.compute) */
+    double flops_float32;               /* the same in fp32, best round */
 } ib_probe;
 
 #endif

@@ -68,5 +68,6 @@ ib_status ib_bench_probe_after(ib_engine *e, ib_probe_record *out, ib_error *err
     out->read_weights = p.read_weights;
     out->flops = p.flops;
     out->flops_median = p.flops_median;
+    out->flops_float32 = p.flops_float32;
     return IB_OK;
 }

@@ -91,6 +91,7 @@ static const ib_field probe_rows[] = {
     ROW(ib_probe_record, read_weights, BOOL),
     ROW(ib_probe_record, flops, F64_OPT),
     ROW(ib_probe_record, flops_median, F64_OPT),
+    ROW(ib_probe_record, flops_float32, F64_OPT),
 };
 
 static const ib_field run_rows[] = {

@@ -93,6 +93,7 @@ typedef struct ib_model_record {
 typedef struct ib_probe_record { /* the machine's limits (backend/probe.h); 0 = unknown */
     bool done;                   /* false: not asked for, or not to be had on this device */
     double ping_before_ns, ping_after_ns, read_gbps, read_gbps_median, flops, flops_median;
+    double flops_float32;
     uint64_t read_bytes, n_passes;
     bool read_weights;
 } ib_probe_record;

@@ -41,7 +41,7 @@ static ib_status definitions(json_t *o, ib_error *err) {
         {"read_gbps", "model.step_bytes.total/(tpot_ms*1e6)"},
         {"mbu", "read_gbps/probe.read_gbps"},
         {"prefill_gflops", "model.prefill_flops/(prefill_ms*1e6)"},
-        {"mfu", "prefill_gflops*1e9/probe.flops (fp32 multiply-adds of the tier)"},
+        {"mfu", "prefill_gflops*1e9/probe.flops (multiply-adds in the arithmetic of the prefill)"},
         {"mbu_of_peak", "read_gbps/asked.peak_gbps"},
         {"token_ms",
          "per token behind the first: decode_call_ns/(n-1) and pick_call_ns/(n-1), in "

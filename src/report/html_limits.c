@@ -153,7 +153,7 @@ static void draw_roofline(ib_page *p, const ib_html_cell *cell, point decode, po
     ib_number a, b;
     ib_page_put(p, "<figcaption>Measured limits: %s GB/s read",
                 ib_report_number(r->read_gbps, 2, &a));
-    ib_page_put(p, " (n = %" PRIu64 " passes, best), %s GFLOP/s fp32. ", r->n_passes,
+    ib_page_put(p, " (n = %" PRIu64 " passes, best), %s GFLOP/s in the arithmetic of the prefill. ", r->n_passes,
                 ib_report_number(roof, 1, &b));
     limit_sentence(p, "Decode", decode, s->mbu, "the read bandwidth (MBU)", ridge);
     limit_sentence(p, "Prefill", prefill, s->mfu, "the arithmetic rate (MFU)", ridge);

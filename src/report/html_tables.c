@@ -159,7 +159,7 @@ void ib_html_headline(ib_page *p, const ib_html_cell *c) {
         percentile(p, &s->itl[s->shown[i]], s);
     share(p, "Read bandwidth used (MBU)", s->mbu, "of the best pass of the read probe",
           "unknown: no read probe was run");
-    share(p, "Arithmetic used (MFU), prefill", s->mfu, "of the best round of the fp32 probe",
+    share(p, "Arithmetic used (MFU), prefill", s->mfu, "of the best round of the arithmetic probe",
           "unknown: no arithmetic probe was run");
     card(p, "Peak memory of the device", (double)c->cell->memory.peak_total / (1024 * 1024), 1,
          "MiB");

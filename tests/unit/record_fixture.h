@@ -107,6 +107,7 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                                  .read_gbps_median = 46.75,
                                  .flops = 487e9,
                                  .flops_median = 480e9,
+                                 .flops_float32 = 243e9,
                                  .read_bytes = 268435456,
                                  .n_passes = 15};
     c->depth_ns = 345678901;

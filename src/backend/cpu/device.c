@@ -111,8 +111,10 @@ static ib_status open_device(ib_device **out, const ib_device_config *config, ib
 static void info(const ib_device *d, ib_device_info *out) {
     fill_info(&d->features, out);
     put(out->tier, sizeof out->tier, d->tier);
-    if (d->k.integer_codes)
-        put(out->compute, sizeof out->compute, "float32; nf4, fp4 decode int16 x int16 -> float32");
+    (void)snprintf(out->compute, sizeof out->compute, "%s%s",
+                   d->k.gemm.type == IB_TYPE_F32 ? "float32"
+                                                 : "prefill bf16 x bf16 -> float32; decode float32",
+                   d->k.integer_codes ? "; nf4, fp4 decode int16 x int16 -> float32" : "");
     out->n_threads = d->n_threads;
 }
 

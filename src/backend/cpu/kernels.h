@@ -61,7 +61,6 @@ typedef struct ib_cpu_tile {
 
 /* Products of many rows: the arithmetic of a tier and the order in which it wants x. */
 typedef struct ib_cpu_gemm_kernels {
-    const char *arithmetic;       /* static: "float32", "bfloat16 x bfloat16 -> float32" */
     ib_type type;                 /* of packed x and expanded weights: F32 or BF16 */
     size_t panel_rows, tile_rows; /* multiples of 16 and of 1 */
     /* x [n_rows <= panel_rows, n] -> a panel of padded n columns, zero where x is not */

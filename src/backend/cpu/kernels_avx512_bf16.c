@@ -171,8 +171,7 @@ static double multiply_add(size_t steps, float *result) {
 }
 
 void ib_cpu_fill_bf16(ib_cpu_kernels *k) {
-    k->gemm = (ib_cpu_gemm_kernels){.arithmetic = "bfloat16 x bfloat16 -> float32",
-                                    .type = IB_TYPE_BF16,
+    k->gemm = (ib_cpu_gemm_kernels){.type = IB_TYPE_BF16,
                                     .panel_rows = PANEL,
                                     .tile_rows = ROWS,
                                     .pack = pack,

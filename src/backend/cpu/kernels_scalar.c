@@ -281,8 +281,7 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k) {
     k->mm_nn = mm_nn;
     k->int8_tile = int8_tile;
     k->turn = turn;
-    k->gemm = (ib_cpu_gemm_kernels){.arithmetic = "float32",
-                                    .type = IB_TYPE_F32,
+    k->gemm = (ib_cpu_gemm_kernels){.type = IB_TYPE_F32,
                                     .panel_rows = PANEL,
                                     .tile_rows = 1,
                                     .pack = gemm_pack,

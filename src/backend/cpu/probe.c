@@ -141,7 +141,7 @@ static void probe_read(ib_device *d, const ib_probe_ask *ask, ib_probe *out) {
 /* --- arithmetic ------------------------------------------------------------------------------- */
 
 typedef struct flops_job {
-    const ib_device *d;
+    double (*multiply_add)(size_t steps, float *result);
     double flops; /* of thread 0; the others do the same */
     _Atomic float sink;
 } flops_job;
@@ -149,16 +149,17 @@ typedef struct flops_job {
 static void flops_share(void *ctx, int thread, int n_threads) {
     flops_job *j = ctx;
     float result = 0;
-    const double flops = j->d->k.multiply_add(FLOPS_STEPS, &result);
+    const double flops = j->multiply_add(FLOPS_STEPS, &result);
     (void)n_threads;
     if (thread == 0)
         j->flops = flops;
     atomic_store(&j->sink, result);
 }
 
-static void probe_flops(ib_device *d, ib_probe *out) {
+static void probe_flops(ib_device *d, double (*multiply_add)(size_t, float *), double *best,
+                        double *median) {
     uint64_t ns[FLOPS_ROUNDS];
-    flops_job j = {.d = d};
+    flops_job j = {.multiply_add = multiply_add};
     ib_pool_run(d->pool, flops_share, &j);
     for (size_t i = 0; i < FLOPS_ROUNDS; i++) {
         const uint64_t start = ib_now_ns();
@@ -167,8 +168,8 @@ static void probe_flops(ib_device *d, ib_probe *out) {
     }
     sort(ns, FLOPS_ROUNDS);
     const double all = j.flops * d->n_threads * 1e9;
-    out->flops = ns[0] ? all / (double)ns[0] : 0;
-    out->flops_median = ns[FLOPS_ROUNDS / 2] ? all / (double)ns[FLOPS_ROUNDS / 2] : 0;
+    *best = ns[0] ? all / (double)ns[0] : 0;
+    *median = ns[FLOPS_ROUNDS / 2] ? all / (double)ns[FLOPS_ROUNDS / 2] : 0;
 }
 
 /* --- distance --------------------------------------------------------------------------------- */
@@ -231,7 +232,10 @@ ib_status ib_cpu_probe(ib_device *d, const ib_probe_ask *ask, ib_probe *out, ib_
         probe_ping(d, out);
     if (ask->read)
         probe_read(d, ask, out);
-    if (ask->flops)
-        probe_flops(d, out);
+    if (ask->flops) {
+        double unused;
+        probe_flops(d, d->k.gemm.multiply_add, &out->flops, &out->flops_median);
+        probe_flops(d, d->k.multiply_add, &out->flops_float32, &unused);
+    }
     return IB_OK;
 }
