@@ -4,7 +4,7 @@
 # Does nothing, and needs no network, when all of them are there.
 set -euo pipefail
 
-build="gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libssl-dev opencl-c-headers"
+build="gcc libc6-dev make cmake ninja-build pkg-config libjansson-dev libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libssl-dev opencl-c-headers"
 test="libcmocka-dev python3"
 demo="python3 python3-pip ca-certificates"
 check="clang-format cppcheck git binutils"
