@@ -8,6 +8,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/signals.h"
+#include "cli/transfer.h"
 #include "engine/engine.h"
 
 typedef struct ib_cli {
@@ -15,7 +16,8 @@ typedef struct ib_cli {
     ib_output out;
     ib_log log;
     ib_hub_env hub_env; /* borrowed from the environment */
-    int argc;           /* never 0 */
+    ib_transfer transfer;
+    int argc; /* never 0 */
     char **argv;
     bool json_errors;
     bool reported; /* the error line of a failing status is out already */
@@ -37,6 +39,8 @@ ib_status ib_cmd_render(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_logits(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_quantize(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_devices(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
+ib_status ib_cmd_download(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
+ib_status ib_cmd_verify(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 
 /* --- what several subcommands share (shared.c) --- */
 

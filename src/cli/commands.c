@@ -38,6 +38,11 @@ ib_status ib_cli_run(ib_cli *cli, ib_error *err) {
     cli->log = ib_messages_log(ib_messages_level(o->log_level));
     if (cli->hub_env.offline == false)
         cli->hub_env.offline = o->offline;
+    cli->hub_env.token = o->token;
+    cli->hub_env.stop = ib_signals_flag();
+    ib_transfer_start(&cli->transfer, &cli->log, !o->quiet);
+    cli->hub_env.on_progress = ib_transfer_news;
+    cli->hub_env.on_progress_user = &cli->transfer;
     if (o->version)
         return ib_output_write(&cli->out, version, sizeof version - 1, err);
     if (o->help)
@@ -61,6 +66,10 @@ ib_status ib_cli_run(ib_cli *cli, ib_error *err) {
         return ib_cmd_quantize(cli, err);
     case IB_COMMAND_DEVICES:
         return ib_cmd_devices(cli, err);
+    case IB_COMMAND_DOWNLOAD:
+        return ib_cmd_download(cli, err);
+    case IB_COMMAND_VERIFY:
+        return ib_cmd_verify(cli, err);
     case IB_COMMAND_MAN:
         return show(cli, ib_help_man, err);
     case IB_COMMAND_COMPLETION:

@@ -23,7 +23,7 @@ typedef enum ib_command_id {
     IB_COMMAND_MAN,
     IB_COMMAND_COMPLETION,
     IB_COMMAND_COMPARE,
-    IB_COMMAND_DOWNLOAD, /* from here on: known by name, refused */
+    IB_COMMAND_DOWNLOAD,
     IB_COMMAND_VERIFY,
     IB_COMMAND_COUNT
 } ib_command_id;
@@ -89,7 +89,7 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     size_t n_args;
     bool help, version;
 
-    const char *model_id, *revision, *cache_dir;
+    const char *model_id, *revision, *cache_dir, *token; /* token: NULL = not given */
     bool offline;
     const char *device, *attn, *dtype, *compute, *quant, *cpu_tier;
     const char *roofline;  /* NULL = on */

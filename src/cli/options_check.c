@@ -177,6 +177,15 @@ static ib_status check_required(ib_options *o, ib_error *err) {
         if (!o->model_id)
             return missing(err, c, "MODEL");
         break;
+    case IB_COMMAND_DOWNLOAD:
+    case IB_COMMAND_VERIFY:
+        if (o->n_args && o->model_id)
+            return conflict(err, "model-id", "MODEL");
+        if (o->n_args)
+            o->model_id = o->args[0];
+        if (!o->model_id)
+            o->model_id = ib_default_model;
+        break;
     case IB_COMMAND_TOKENIZE:
         if (!o->model_id)
             return missing(err, c, "--model-id");

@@ -5,11 +5,12 @@
 #define BIT(id) (1u << IB_COMMAND_##id)
 #define RUN BIT(RUN)
 #define MODEL_COMMANDS                                                                             \
-    (BIT(RUN) | BIT(LOGITS) | BIT(TOKENIZE) | BIT(RENDER) | BIT(INSPECT) | BIT(QUANTIZE))
+    (BIT(RUN) | BIT(LOGITS) | BIT(TOKENIZE) | BIT(RENDER) | BIT(INSPECT) | BIT(QUANTIZE) |         \
+     BIT(DOWNLOAD) | BIT(VERIFY))
 #define COMPUTING (BIT(RUN) | BIT(LOGITS))
 #define REPORTING (BIT(RUN) | BIT(REPORT))
 #define COMPARE BIT(COMPARE)
-#define LISTING (BIT(INSPECT) | BIT(DEVICES))
+#define LISTING (BIT(INSPECT) | BIT(DEVICES) | BIT(DOWNLOAD) | BIT(VERIFY))
 #define ALL (MODEL_COMMANDS | BIT(REPORT) | BIT(DEVICES) | COMPARE)
 
 #define FIELD(name) offsetof(ib_options, name)
@@ -42,8 +43,12 @@ const ib_command ib_commands[IB_COMMAND_COUNT] = {
     {IB_COMMAND_COMPARE, "compare", "[A.json B.json]",
      "is B slower than A: two settings or builds in interleaved pairs, or two saved records", 0, 2,
      false, false},
-    {IB_COMMAND_DOWNLOAD, "download", "", "fetch a model", 0, 2, true, true},
-    {IB_COMMAND_VERIFY, "verify", "", "check a cached model", 0, 2, true, true},
+    {IB_COMMAND_DOWNLOAD, "download", "[MODEL]",
+     "fetch a model of the hub into the local Hugging Face cache; prints its folder", 0, 1, false,
+     false},
+    {IB_COMMAND_VERIFY, "verify", "[MODEL]",
+     "read a cached model again and compare every file with its hash; uses no network", 0, 1, false,
+     false},
 };
 
 static const ib_choice attn_choices[] = {{"eager", NULL, false},
@@ -92,17 +97,23 @@ static const ib_choice level_choices[] = {{"error", NULL, false},
 const ib_option ib_option_rows[] = {
     {ROW("model-id", "m", "MODEL", MODEL_COMMANDS & ~BIT(QUANTIZE)), TEXT(model_id, ""),
      .axis = IB_AXIS_MODEL, .group = "Model",
-     .help = "model folder, .gguf file, or the id of a model in the local Hugging Face cache; run "
-             "without it measures unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit; synthetic:NAME or "
+     .help = "model folder, .gguf file, or the id of a model of the hub, which is fetched into the "
+             "local "
+             "Hugging Face cache unless it is there; run without it measures "
+             "unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit; synthetic:NAME or "
              "synthetic:PATH/config.json: random weights of that shape (llama-3.1-8b, "
              "llama-3.1-70b, llama-3.2-1b, tinyllama-1.1b, smollm2-135m, qwen3-0.6b, qwen3-8b, "
              "mistral-7b), with a prompt of ids, -p 512 unless given"},
     {ROW("revision", "", "REV", MODEL_COMMANDS), TEXT(revision, "main"), .group = "Model",
      .help = "branch, tag or commit of a hub id"},
     {ROW("cache-dir", "", "DIR", MODEL_COMMANDS), TEXT(cache_dir, ""), .group = "Model",
-     .help = "hub cache to look in, before HF_HUB_CACHE and HF_HOME"},
+     .help = "hub cache to use, before HF_HUB_CACHE and HF_HOME"},
     {ROW("offline", "", NULL, MODEL_COMMANDS), FLAG(offline), .group = "Model",
-     .help = "never use the network (this version has no download yet)"},
+     .help = "never use the network, as HF_HUB_OFFLINE=1"},
+    {ROW("token", "", "TOKEN", MODEL_COMMANDS & ~BIT(VERIFY)), TEXT(token, ""), .group = "Model",
+     .help =
+         "access token of the hub, for private and gated models; HF_TOKEN and the token file of "
+         "huggingface_hub keep it out of the list of processes"},
 
     {ROW("device", "", "DEVICE", COMPUTING), TEXT(device, "auto"), .axis = IB_AXIS_DEVICE,
      .group = "Computation",
@@ -267,7 +278,6 @@ const ib_option ib_option_rows[] = {
     {ROW("help", "h", NULL, ALL), FLAG(help), .group = "Output", .help = "show this help"},
     {ROW("version", "V", NULL, ALL), FLAG(version), .group = "Output", .help = "show the version"},
 
-    {ROW("token", "", "TOKEN", MODEL_COMMANDS), LATER, .help = "access token of the hub"},
     {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
     {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
     {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},

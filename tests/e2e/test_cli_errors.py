@@ -30,7 +30,7 @@ class Usage(Case):
                                   b"number from 1 to 1000000")
 
     def test_what_comes_later_is_refused_by_name(self):
-        for args in (["download"], ["verify"], ["--until-ci", "2"], ["--quant", "nf4"]):
+        for args in (["--until-ci", "2"], ["--quant", "nf4"]):
             with self.subTest(args):
                 self.expect_error(run(*args), 5, "UNSUPPORTED", b"comes with a later version")
 
@@ -45,15 +45,18 @@ class Usage(Case):
     def test_empty_argv(self):
         code = ("import ctypes, sys\n"
                 "none = (ctypes.c_char_p * 1)(None)\n"
-                "env = (ctypes.c_char_p * 2)(b'HF_HOME=/nonexistent', None)\n"
+                "env = (ctypes.c_char_p * 3)(b'HF_HOME=/nonexistent', b'HF_HUB_OFFLINE=1', None)\n"
                 "ctypes.CDLL(None).execve(sys.argv[1].encode(), none, env)\n")
         done = subprocess.run([sys.executable, "-c", code, binary()], capture_output=True,
                               timeout=60)
         self.expect_error(done, 3, "INPUT", b"unsloth")
 
     def test_default_model_is_not_in_the_cache(self):
-        done = run(env={"HF_HOME": str(self.tmp)})
+        done = run(env={"HF_HOME": str(self.tmp), "HF_HUB_OFFLINE": "1"})
         self.expect_error(done, 3, "INPUT", b"unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit")
+        done = run(env={"HF_HOME": str(self.tmp), "HF_ENDPOINT": "http://127.0.0.1:1"})
+        self.expect_error(done, 7, "NETWORK", b"unsloth/Meta-Llama-3.1-8B-Instruct-bnb-4bit")
+        self.expect_empty(self.tmp)
 
     def test_absent_device_is_an_error(self):
         done = run(*[a if a != "cpu" else "cuda:99" for a in SHORT])
@@ -72,7 +75,7 @@ class Usage(Case):
 
     def test_help_and_version_work_for_every_command(self):
         for command in ["run", "report", "inspect", "tokenize", "render", "logits", "quantize",
-                        "devices"]:
+                        "devices", "download", "verify"]:
             done = run(command, "--help")
             self.assertEqual((done.returncode, done.stderr), (0, b""))
             self.assertIn(b"--log-level", done.stdout)

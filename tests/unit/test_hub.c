@@ -87,11 +87,12 @@ static void ids_are_found_in_the_cache(void **state) {
     (void)snprintf(home, sizeof home, "%s/hub", scratch);
     (void)snprintf(name, sizeof name, "%s", at(snapshot("models--org--name", "")));
     (void)snprintf(short_name, sizeof short_name, "%s", at(snapshot("models--gpt2", "")));
-    const ib_hub_env direct = {.hf_hub_cache = home}, legacy = {.huggingface_hub_cache = home};
-    const ib_hub_env hf_home = {.hf_home = scratch, .home = "/nonexistent"};
-    const ib_hub_env empty = {.hf_hub_cache = "", .hf_home = scratch};
-    const ib_hub_env tilde = {.hf_hub_cache = "~/hub", .home = scratch};
-    const ib_hub_env first = {.hf_hub_cache = home, .hf_home = "/nonexistent"};
+    const ib_hub_env direct = {.hf_hub_cache = home, .offline = true};
+    const ib_hub_env legacy = {.huggingface_hub_cache = home, .offline = true};
+    const ib_hub_env hf_home = {.hf_home = scratch, .home = "/nonexistent", .offline = true};
+    const ib_hub_env empty = {.hf_hub_cache = "", .hf_home = scratch, .offline = true};
+    const ib_hub_env tilde = {.hf_hub_cache = "~/hub", .home = scratch, .offline = true};
+    const ib_hub_env first = {.hf_hub_cache = home, .hf_home = "/nonexistent", .offline = true};
     const ib_hub_env *all[] = {&direct, &legacy, &hf_home, &empty, &tilde, &first};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         expect_found("org/name", NULL, all[i], name, "org/name");
@@ -101,7 +102,7 @@ static void ids_are_found_in_the_cache(void **state) {
     }
     ib_hub_result r;
     ib_error err;
-    const ib_hub_env none = {0};
+    const ib_hub_env none = {.offline = true};
     assert_int_equal(ib_hub_resolve(&r, "gpt2", NULL, home, &none, NULL, &err), IB_OK);
     assert_string_equal(r.path, short_name);
     ib_hub_result_clear(&r);
@@ -117,7 +118,8 @@ static void default_folders(void **state) {
     assert_int_equal(symlink("../../hub", at("x/huggingface/hub")), 0);
     char base[80], path[256];
     (void)snprintf(base, sizeof base, "%s/x", scratch);
-    const ib_hub_env xdg = {.xdg_cache_home = base, .home = "/nonexistent"}, home = {.home = base};
+    const ib_hub_env xdg = {.xdg_cache_home = base, .home = "/nonexistent", .offline = true};
+    const ib_hub_env home = {.home = base, .offline = true};
     (void)snprintf(path, sizeof path, "%s/huggingface/hub/models--gpt2/snapshots/%s", base, commit);
     expect_found("gpt2", NULL, &xdg, path, "gpt2");
     (void)snprintf(path, sizeof path, "%s/.cache/huggingface/hub/models--gpt2/snapshots/%s", base,
@@ -127,7 +129,7 @@ static void default_folders(void **state) {
 
 static void local_paths_win(void **state) {
     (void)state;
-    const ib_hub_env env = {.hf_home = scratch};
+    const ib_hub_env env = {.hf_home = scratch, .offline = true};
     char here[256];
     assert_non_null(getcwd(here, sizeof here));
     put_text("m.gguf", "GGUF");
@@ -156,7 +158,7 @@ static void malformed_names_are_usage_errors(void **state) {
                                       "caf\xC3\xA9", "a:b",  "a\\b", "org/-x", "~root"};
     static const char *const revisions[] = {"../main", "a/../b", "/etc", "a//b", "a/",
                                             ".hidden", "a b",    "a\nb", "x/.y", "a..b"};
-    const ib_hub_env env = {.hf_home = scratch};
+    const ib_hub_env env = {.hf_home = scratch, .offline = true};
     char long_id[300];
     for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
         expect_not_found(ids[i], NULL, &env, IB_E_USAGE, "nor a model id");
@@ -172,9 +174,9 @@ static void malformed_names_are_usage_errors(void **state) {
 
 static void missing_parts_are_named(void **state) {
     (void)state;
-    const ib_hub_env env = {.hf_home = scratch}, offline = {.hf_home = scratch, .offline = true};
-    expect_not_found("org/other", NULL, &env, IB_E_INPUT, "no folder for this model|not download");
-    expect_not_found("org/other", NULL, &offline, IB_E_INPUT, "offline mode is on");
+    const ib_hub_env env = {.hf_home = scratch, .offline = true};
+    expect_not_found("org/other", NULL, &env, IB_E_INPUT,
+                     "no folder for this model|offline mode is on|inferbench download");
     expect_not_found("org/name", "v2", &env, IB_E_INPUT, "'v2'|no such entry in refs/");
     expect_not_found("org/name", "ffffffffffffffffffffffffffffffffffffffff", &env, IB_E_INPUT,
                      "snapshot folder is missing");

@@ -101,7 +101,7 @@ def run_call(call, extra=()):
 
     args = [*(call.wrap or []), binary(), *call.args, *extra]
     args = [a if isinstance(a, bytes) else os.fsencode(str(a)) for a in args]
-    env = dict(os.environ, HF_HUB_CACHE="/nonexistent") if call.env is None else call.env
+    env = dict(os.environ, HF_HUB_CACHE="/nonexistent", HF_HUB_OFFLINE="1") if call.env is None else call.env
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr, \
             (open(call.stdout, "wb") if call.stdout else tempfile.TemporaryFile()) as stdout:
         stdin.write(call.input)

@@ -39,7 +39,7 @@ add("CL01", "unknown choice", args("--attn", "quick"), 2, "--attn", "quick")
 add("CL01", "wrong ids", args("--token-ids", "1,,2"), 2, "--token-ids")
 add("CL01", "no model", args("tokenize"), 2, "--model-id")
 add("CL01", "option of another command", args("tokenize", "--attn", "sdpa"), 2, "tokenize", "attn")
-add("CL01", "no arguments", args(env={"HF_HOME": "/nonexistent"}), 3, "unsloth/")
+add("CL01", "no arguments", args(env={"HF_HOME": "/nonexistent", "HF_HUB_OFFLINE": "1"}), 3, "unsloth/")
 NUMBERS = ["-1", "0", "1e9", "99999999999999999999", "0x10", " 5", "5abc", "NaN", "", "+5", "5 ",
            "1.0", "\u0665"]
 for option, least in (("--max-new-tokens", 1), ("--repetitions", 1), ("--threads", 1),
