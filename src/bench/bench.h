@@ -47,6 +47,8 @@ typedef struct ib_plan {
     ib_prompt_spec prompt;
     ib_generation generation; /* borrowed arrays */
     uint64_t n_repetitions, n_warmup, n_batch;
+    double half_width;    /* of --until-ci (until.h); 0 = n_repetitions runs */
+    uint64_t max_time_ns; /* 0 = none */
     uint64_t
         n_depth;   /* context of random ids (prompt.seed) before the prompt, outside the window */
     bool roofline; /* measure the machine's limits around the runs (bench/probe.h) */

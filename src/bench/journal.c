@@ -175,6 +175,32 @@ ib_status ib_journal_run(ib_journal *j, size_t cell, const ib_run_record *r, ib_
     return IB_OK;
 }
 
+ib_status ib_journal_process(ib_journal *j, size_t cell, const ib_cell *c, ib_error *err) {
+    json_t *process = NULL, *runs = json_array(), *run;
+    const uint64_t last = c->n_processes - 1;
+    size_t n = 0;
+    ib_status st = runs ? ib_record_process_to_json(&c->processes[last], &process, err)
+                        : ib_fail_memory(err, 0, "the journal");
+    for (size_t i = 0; i < c->n_runs && st == IB_OK; i++) {
+        if (c->runs[i].process != last)
+            continue;
+        st = ib_record_run_to_json(&c->runs[i], &run, err);
+        if (st == IB_OK && json_array_append_new(runs, run) != 0)
+            st = ib_fail_memory(err, 0, "the journal");
+        n++;
+    }
+    if (st != IB_OK) {
+        json_decref(process);
+        json_decref(runs);
+        return st;
+    }
+    IB_TRY(append(
+        j, json_pack("{s:I, s:o, s:o}", "cell", (json_int_t)cell, "process", process, "runs", runs),
+        err));
+    j->n_runs += n;
+    return IB_OK;
+}
+
 /* The first measured run was decoded to text after its line was written. */
 ib_status ib_journal_done(ib_journal *j, size_t cell, const ib_cell *c, ib_error *err) {
     const ib_run_record *r = ib_cell_first_measured(c);
@@ -249,6 +275,16 @@ static ib_status read_opened(reading *r, ib_cell *c, const json_t *part, ib_erro
     return IB_OK;
 }
 
+static ib_status read_process(reading *r, ib_cell *c, const json_t *line, ib_error *err) {
+    const json_t *runs = json_object_get(line, "runs");
+    IB_TRY(ib_record_process_from_json(c, json_object_get(line, "process"), r->where, err));
+    for (size_t i = 0; i < json_array_size(runs); i++) {
+        IB_TRY(ib_record_run_from_json(c, json_array_get(runs, i), r->where, err));
+        r->j->n_runs++;
+    }
+    return IB_OK;
+}
+
 /* The finished runs stay; what the cell is comes from `part`, or is forgotten but for the processes
  * that made the runs (NULL). */
 static ib_status replace_cell(reading *r, ib_cell *c, const json_t *part, ib_error *err) {
@@ -310,6 +346,8 @@ static ib_status read_line(reading *r, const json_t *line, ib_error *err) {
         IB_TRY(replace_cell(r, c, part, err));
         return read_detokenize(r, c, line, err);
     }
+    if (json_object_get(line, "process"))
+        return read_process(r, c, line, err);
     if ((part = json_object_get(line, "opened")))
         return read_opened(r, c, part, err);
     return ib_fail(err, IB_E_FORMAT,

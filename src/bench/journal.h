@@ -4,6 +4,7 @@
  *   {"journal": 1, "identity": H, "n_cells": N, "record": {...}}  first: the record without cells
  *   {"cell": I, "opened": {...}}  what cell I is; before its first run
  *   {"cell": I, "run": {...}}     one finished run, warm-up runs too
+ *   {"cell": I, "process": {...}, "runs": [...]}  a finished process of --processes, whole
  *   {"cell": I, "done": {...}, "detokenize_ns": N}  the cell is finished; replaces "opened"
  * identity stands for the command, its inputs and the program; a journal of another identity is
  * refused. A last line that was cut by the program's death counts as not written. */
@@ -37,6 +38,9 @@ ib_status ib_journal_run(ib_journal *j, size_t cell, const ib_run_record *r,
                          ib_error *err) IB_MUST_CHECK;
 ib_status ib_journal_done(ib_journal *j, size_t cell, const ib_cell *c,
                           ib_error *err) IB_MUST_CHECK;
+/* The last process of the cell with all its runs. */
+ib_status ib_journal_process(ib_journal *j, size_t cell, const ib_cell *c,
+                             ib_error *err) IB_MUST_CHECK;
 /* Runs in the journal, those read back included. */
 size_t ib_journal_n_runs(const ib_journal *j);
 

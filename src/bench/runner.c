@@ -7,6 +7,7 @@
 #include "base/rng.h"
 #include "bench/bench.h"
 #include "bench/probe.h"
+#include "bench/until.h"
 #include "bench/watch.h"
 
 #include <signal.h>
@@ -198,7 +199,8 @@ static ib_status prepare(bench *b, ib_error *err) {
     IB_TRY(settle_generation(b, err));
     IB_TRY(prepare_session(b, err));
     ib_clock_measure(&clock);
-    b->cell->clock_cost_ns = clock.cost_ns < 1 ? 1 : (uint64_t)(clock.cost_ns + 0.5);
+    if (!ib_engine_is_virtual(b->engine))
+        b->cell->clock_cost_ns = clock.cost_ns < 1 ? 1 : (uint64_t)(clock.cost_ns + 0.5);
     return IB_OK;
 }
 
@@ -319,20 +321,39 @@ static ib_status stopped(const bench *b, ib_error *err) {
                    b->cell->n_runs);
 }
 
+static ib_status next_run(bench *b, bool warmup, const ib_stream_sink *sink, ib_error *err) {
+    const ib_plan *p = b->plan;
+    const size_t held = b->cell->n_runs;
+    IB_TRY(one_run(b, warmup, sink, err));
+    const ib_run_record *r = b->cell->n_runs > held ? &b->cell->runs[held] : NULL;
+    if (r)
+        ib_log_debug(p->engine.log, "run %zu%s: %llu tokens", held + 1, warmup ? " (warm-up)" : "",
+                     (unsigned long long)r->n_tokens);
+    if (r && p->finished_run && !r->cancelled)
+        IB_TRY(p->finished_run(p->finished_user, b->cell, r, err));
+    return stopped(b, err);
+}
+
 static ib_status all_runs(bench *b, ib_error *err) {
     const ib_plan *p = b->plan;
+    const size_t held = ib_until_units(b->cell, false);
+    const ib_until until = {.n_planned = held + p->n_repetitions,
+                            .half_width = p->half_width,
+                            .max_time_ns = p->max_time_ns,
+                            .start_ns = ib_now_ns()};
+    const ib_stream_sink *sink = p->sink;
+    bool more = false;
     IB_TRY(stopped(b, err));
-    for (uint64_t i = 0; i < p->n_warmup + p->n_repetitions; i++) {
-        const bool warmup = i < p->n_warmup;
-        const size_t held = b->cell->n_runs;
-        IB_TRY(one_run(b, warmup, i == p->n_warmup ? p->sink : NULL, err));
-        const ib_run_record *r = b->cell->n_runs > held ? &b->cell->runs[held] : NULL;
-        if (r)
-            ib_log_debug(p->engine.log, "run %llu%s: %llu tokens", (unsigned long long)i + 1,
-                         warmup ? " (warm-up)" : "", (unsigned long long)r->n_tokens);
-        if (r && p->finished_run && !r->cancelled)
-            IB_TRY(p->finished_run(p->finished_user, b->cell, r, err));
-        IB_TRY(stopped(b, err));
+    for (uint64_t i = 0; i < p->n_warmup; i++)
+        IB_TRY(next_run(b, true, NULL, err));
+    IB_TRY(ib_until_more(&until, b->cell, &more, err));
+    while (more) {
+        const size_t before = ib_until_units(b->cell, false);
+        IB_TRY(next_run(b, false, sink, err));
+        sink = NULL;
+        if (ib_until_units(b->cell, false) == before) /* a run without a token: no end otherwise */
+            return IB_OK;
+        IB_TRY(ib_until_more(&until, b->cell, &more, err));
     }
     return IB_OK;
 }

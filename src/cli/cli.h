@@ -11,6 +11,13 @@
 #include "cli/transfer.h"
 #include "engine/engine.h"
 
+/* What a process that started this one for a single cell says in the environment (child.c). */
+typedef struct ib_cli_child {
+    const char *record; /* file for the record; NULL = this is no such process */
+    size_t cell;
+    uint64_t env_padding, heap_offset; /* bytes; of the processes of a comparison too */
+} ib_cli_child;
+
 typedef struct ib_cli {
     ib_options options;
     ib_output out;
@@ -19,6 +26,7 @@ typedef struct ib_cli {
     ib_transfer transfer;
     int argc; /* never 0 */
     char **argv;
+    ib_cli_child child;
     bool json_errors;
     bool reported; /* the error line of a failing status is out already */
 } ib_cli;
@@ -42,6 +50,8 @@ ib_status ib_cmd_devices(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_download(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cmd_verify(ib_cli *cli, ib_error *err) IB_MUST_CHECK;
 
+/* Reads the environment and takes the heap offset from the heap, for good. */
+void ib_cli_child_read(ib_cli_child *out);
 /* --- what several subcommands share (shared.c) --- */
 
 /* --dtype as an ib_type, or -1 for auto. */

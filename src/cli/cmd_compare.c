@@ -161,6 +161,7 @@ static ib_status one_run(const ib_options *o, pair_state *p, int side, size_t pa
                       .argv = p->words[side].word,
                       .stderr_path = p->stderr_path,
                       .padding = padding,
+                      .heap_offset = (size_t)ib_rng_below(&p->rng, MOST_PADDING / 16 + 1) * 16,
                       .side = side ? "B" : "A"};
     (void)remove(p->record_path);
     IB_TRY(ib_compare_spawn(&child, err));

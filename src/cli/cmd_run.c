@@ -6,7 +6,7 @@
 #include "cli/dry_run.h"
 #include "cli/progress.h"
 #include "cli/record_out.h"
-#include "cli/run_cell.h"
+#include "cli/run_processes.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,7 @@ typedef struct grid {
     bool half_way;       /* a cell failed after runs that stand in the journal only */
     ib_progress progress;
     size_t at; /* the cell that runs */
-    double work_of_run;
+    double work_of_run, work_of_process;
     bool opened; /* it stands in the journal */
     ib_status first_failure;
 } grid;
@@ -43,6 +43,20 @@ static ib_status finished_run(void *user, const ib_cell *cell, const ib_run_reco
         IB_TRY(ib_journal_run(g->journal, g->at, run, err));
     ib_progress_add(&g->progress, g->work_of_run);
     return IB_OK;
+}
+
+/* One line for the process and its runs: it is there whole or not at all. */
+static ib_status finished_process(void *user, const ib_cell *cell, ib_error *err) {
+    grid *g = user;
+    if (g->journal)
+        IB_TRY(ib_journal_process(g->journal, g->at, cell, err));
+    ib_progress_add(&g->progress, g->work_of_process);
+    return IB_OK;
+}
+
+static ib_status run_one(grid *g, ib_run_cell *r, ib_error *err) {
+    const ib_process_hook hook = {finished_process, g};
+    return r->o.processes > 1 ? ib_run_processes(r, g->at, &hook, err) : ib_run_cell_go(r, err);
 }
 
 static ib_status resume(grid *g, const char *path, const char *identity, ib_error *err) {
@@ -124,7 +138,8 @@ static double work_of_run(const ib_options *o) {
 }
 
 static double work_of_cell(const ib_options *o) {
-    return (double)(o->warmup + o->repetitions) * work_of_run(o);
+    const double processes = o->processes > 1 ? (double)o->processes : 1;
+    return (double)(o->warmup + o->repetitions) * work_of_run(o) * processes;
 }
 
 static ib_status start_progress(grid *g, ib_error *err) {
@@ -200,7 +215,7 @@ static ib_status run_open_cell(grid *g, ib_run_cell *r, ib_error *err) {
     r->plan.finished_run = finished_run;
     r->plan.finished_user = g;
     r->plan.engine.log = &g->cli->log;
-    ib_status st = ib_run_cell_go(r, &problem);
+    ib_status st = run_one(g, r, &problem);
     const double did = before - g->progress.work_left;
     ib_progress_skip(&g->progress, work > did ? work - did : 0);
     if (is_stop(st) || st == IB_E_OUTPUT) { /* no journal, no measurement */
@@ -227,6 +242,7 @@ static ib_status run_cell(grid *g, ib_error *err) {
         ib_run_cell_init(&r, g->cli, &g->input, g->at, had ? &asked_elsewhere : cell, false, err);
     r.cell = cell;
     g->work_of_run = work_of_run(&r.o);
+    g->work_of_process = (double)(r.o.warmup + r.o.repetitions) * g->work_of_run;
     if (st == IB_OK)
         st = had ? print_cell(g, &r, true, err) : run_open_cell(g, &r, err);
     ib_cell_clear(&asked_elsewhere);
@@ -303,11 +319,12 @@ static ib_status run_single(grid *g, ib_error *err) {
         g->keep_journal = false;
         return ib_cli_verdict(&g->cli->options, &g->record, err);
     }
-    ib_status st = ib_run_cell_init(&r, g->cli, &g->input, 0, cell, cell->n_runs == 0, err);
+    const bool live = cell->n_runs == 0 && g->cli->options.processes <= 1;
+    ib_status st = ib_run_cell_init(&r, g->cli, &g->input, 0, cell, live, err);
     r.plan.finished_run = g->journal ? finished_run : NULL;
     r.plan.finished_user = g;
     if (st == IB_OK)
-        st = ib_run_cell_go(&r, err);
+        st = run_one(g, &r, err);
     if (st == IB_OK && g->journal)
         st = ib_journal_done(g->journal, 0, cell, err);
     g->keep_journal = st != IB_OK;
@@ -333,6 +350,8 @@ static ib_status run(grid *g, ib_error *err) {
 }
 
 ib_status ib_cmd_run(ib_cli *cli, ib_error *err) {
+    if (cli->child.record)
+        return ib_run_as_child(cli, err);
     grid g = {.cli = cli, .n_cells = ib_options_n_cells(&cli->options)};
     const ib_log log = cli->log;
     ib_status st = run(&g, err);

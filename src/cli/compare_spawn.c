@@ -3,6 +3,7 @@
  * blocked and waited for, so that none of them is missed and nothing disturbs the measurement. */
 #include "cli/compare_spawn.h"
 
+#include "cli/child.h"
 #include "cli/signals.h"
 
 #include <dirent.h>
@@ -17,8 +18,6 @@
 #include <unistd.h>
 
 extern char **environ;
-
-#define PADDING_NAME "INFERBENCH_PADDING="
 
 /* --- words --- */
 
@@ -128,27 +127,74 @@ void ib_compare_folder_remove(char *folder) {
 
 /* --- one process --- */
 
-/* This process's environment and a variable of so many bytes, which moves the child's stack.
- * *own gets the variable; both are freed by the caller. */
-static ib_status padded(size_t padding, char ***out, char **own, ib_error *err) {
-    size_t n = 0, k = 0, head = strlen(PADDING_NAME);
+/* "NAME=" and what follows it, as a word of its own. */
+static ib_status add_variable(ib_words *out, const char *name, const ib_buf *value, ib_error *err) {
+    ib_buf text;
+    ib_buf_init(&text);
+    ib_status st = ib_buf_addf(&text, err, "%s=", name);
+    if (st == IB_OK && value->len)
+        st = ib_buf_add(&text, value->ptr, value->len, err);
+    if (st == IB_OK)
+        st = ib_words_add(out, text.ptr, text.len, err);
+    ib_buf_clear(&text);
+    return st;
+}
+
+static ib_status add_number(ib_words *out, const char *name, size_t number, ib_error *err) {
+    ib_buf value;
+    ib_buf_init(&value);
+    ib_status st = ib_buf_addf(&value, err, "%zu", number);
+    if (st == IB_OK)
+        st = add_variable(out, name, &value, err);
+    ib_buf_clear(&value);
+    return st;
+}
+
+/* The variables that this program gives to its processes; the padding moves the child's stack. */
+static ib_status own_variables(const ib_child *c, ib_words *out, ib_error *err) {
+    ib_buf value;
+    ib_buf_init(&value);
+    ib_status st = IB_OK;
+    for (size_t i = 0; st == IB_OK && i < c->padding; i++)
+        st = ib_buf_addc(&value, 'x', err);
+    if (st == IB_OK)
+        st = add_variable(out, IB_ENV_PADDING, &value, err);
+    if (st == IB_OK)
+        st = add_number(out, IB_ENV_HEAP, c->heap_offset, err);
+    ib_buf_reset(&value);
+    if (st == IB_OK && c->record) {
+        st = add_number(out, IB_ENV_CELL, c->cell, err);
+        if (st == IB_OK)
+            st = ib_buf_adds(&value, c->record, err);
+        if (st == IB_OK)
+            st = add_variable(out, IB_ENV_RECORD, &value, err);
+    }
+    ib_buf_clear(&value);
+    return st;
+}
+
+static bool is_own(const char *variable) {
+    static const char *const names[] = {IB_ENV_PADDING, IB_ENV_HEAP, IB_ENV_CELL, IB_ENV_RECORD};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strncmp(variable, names[i], strlen(names[i])) == 0 && variable[strlen(names[i])] == '=')
+            return true;
+    return false;
+}
+
+/* This process's environment and own[]; *out borrows from both. */
+static ib_status environment_of(const ib_words *own, char ***out, ib_error *err) {
+    size_t n = 0, k = 0;
     while (environ[n])
         n++;
-    char **env = calloc(n + 2, sizeof *env);
-    char *variable = calloc(head + padding + 1, 1);
-    if (!env || !variable) {
-        free(env);
-        free(variable);
+    char **env = calloc(n + own->n + 1, sizeof *env);
+    if (!env)
         return ib_fail_memory(err, n * sizeof *env, "an environment");
-    }
-    memcpy(variable, PADDING_NAME, head);
-    memset(variable + head, 'x', padding);
     for (size_t i = 0; i < n; i++)
-        if (strncmp(environ[i], PADDING_NAME, head) != 0)
+        if (!is_own(environ[i]))
             env[k++] = environ[i];
-    env[k] = variable;
+    for (size_t i = 0; i < own->n; i++)
+        env[k++] = own->word[i];
     *out = env;
-    *own = variable;
     return IB_OK;
 }
 
@@ -237,9 +283,16 @@ static ib_status its_error(const ib_child *c, int status, ib_error *err) {
 ib_status ib_compare_spawn(const ib_child *child, ib_error *err) {
     sigset_t waited, usual;
     struct sigaction hangup;
-    char **env = NULL, *variable = NULL, shown[IB_QUOTED];
+    char **env = NULL, shown[IB_QUOTED];
+    ib_words own = {0};
     pid_t pid = 0;
-    IB_TRY(padded(child->padding, &env, &variable, err));
+    ib_status st = own_variables(child, &own, err);
+    if (st == IB_OK)
+        st = environment_of(&own, &env, err);
+    if (st != IB_OK) {
+        ib_words_clear(&own);
+        return st;
+    }
     (void)sigemptyset(&waited);
     (void)sigaddset(&waited, SIGINT);
     (void)sigaddset(&waited, SIGTERM);
@@ -251,7 +304,7 @@ ib_status ib_compare_spawn(const ib_child *child, ib_error *err) {
     int status = bad ? 0 : wait_for(pid, &waited);
     (void)sigprocmask(SIG_SETMASK, &usual, NULL);
     free(env);
-    free(variable);
+    ib_words_clear(&own);
     IB_TRY(ib_signals_check(err));
     if (bad)
         return ib_fail(err, IB_E_INPUT,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * The processes of a comparison: words of an options string, one fresh process of the program for
- * each run, the folder for their records. */
+ * The processes of a comparison and of --processes: words of an options string, one fresh process
+ * of the program for each run, the folder for their records. */
 #ifndef IB_CLI_COMPARE_SPAWN_H
 #define IB_CLI_COMPARE_SPAWN_H
 
@@ -27,7 +27,10 @@ typedef struct ib_child {
     char *const *argv;       /* NULL-terminated, program's name first */
     const char *stderr_path; /* file for its messages */
     size_t padding;          /* bytes put into its environment */
+    size_t heap_offset;      /* bytes it takes from its heap */
     const char *side;        /* "A" or "B", for messages */
+    const char *record;      /* not NULL: it runs cell number `cell` alone, into this file */
+    size_t cell;
 } ib_child;
 
 /* Starts the process and waits. Ends it and returns IB_E_INTERRUPTED or IB_E_TERMINATED when this

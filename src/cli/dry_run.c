@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "cli/run_cell.h"
+#include "engine/synth.h"
 #include "model/synthetic.h"
 #include "record/at_hand.h"
 
@@ -53,6 +54,8 @@ static ib_status open_model(plan_view *v, const ib_options *o, const ib_plan *pl
     v->quant = o->quant;
     const ib_config *c = ib_engine_config_of(v->engine);
     const ib_checkpoint *ckpt = ib_engine_checkpoint(v->engine);
+    if (ib_synth_asked(o->model_id))
+        return IB_OK;
     if (c && ib_engine_is_synthetic(v->engine))
         return synthetic_weights(v, o, c, err);
     if (!c || !ckpt)

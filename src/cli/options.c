@@ -518,6 +518,7 @@ ib_status ib_options_cell(const ib_options *o, size_t cell, ib_options *out, ib_
 static ib_status complete(ib_options *o, ib_error *err) {
     size_t lengths[IB_AXIS_COUNT], n = 1;
     ib_options cell;
+    IB_TRY(ib_options_engine(o, err));
     lengths_of(o, lengths);
     IB_TRY(ib_plan_n_cells(lengths, &n, err));
     if (!o->repetitions)
@@ -563,6 +564,8 @@ void ib_options_clear(ib_options *o) {
             free(lists[i]->ids);
         *lists[i] = (ib_id_list){0};
     }
+    free(o->synth_model);
+    o->synth_model = NULL;
     for (size_t i = 0; i < IB_AXIS_COUNT; i++) {
         free(o->axes[i].counts);
         free(o->axes[i].words);

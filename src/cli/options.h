@@ -8,7 +8,7 @@
 #include "base/str.h"
 #include "bench/plan.h"
 
-enum { IB_OPTIONS_MAX_ARGS = 64, IB_OPTIONS_MAX_ROWS = 96, IB_OPTIONS_MAX_PERCENTILES = 16 };
+enum { IB_OPTIONS_MAX_ARGS = 64, IB_OPTIONS_MAX_ROWS = 112, IB_OPTIONS_MAX_PERCENTILES = 16 };
 
 typedef enum ib_command_id {
     IB_COMMAND_RUN,
@@ -95,6 +95,8 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     const char *roofline;  /* NULL = on */
     const char *peak_text; /* NULL = not given */
     double peak_gbps;
+    const char *engine, *law, *slow_down; /* run: "synth" and what it draws from */
+    char *synth_model;                    /* owned: the model id that they make */
     uint64_t threads, blocksize, max_shard_bytes;
     bool double_quant;
 
@@ -110,6 +112,9 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
     uint64_t n_ctx; /* inspect: positions to count the KV cache for; 0 = the model's */
 
     bool resume, dry_run;
+    const char *until_ci; /* NULL = not given */
+    double half_width;    /* of it, as a fraction; 0 = not given */
+    uint64_t max_time;    /* seconds; 0 = not given */
 
     /* compare */
     const char *side_a, *side_b, *binary_b, *metric, *fail_if_slower; /* NULL = not given */
@@ -148,6 +153,8 @@ bool ib_options_want_json_errors(int argc, char **argv);
 bool ib_option_has_alias(const ib_option *row, ib_str name);
 /* The row that a command knows under this name or alias; NULL when there is none. */
 const ib_option *ib_option_find(ib_command_id command, ib_str name);
+/* --engine synth as a model id (before the check). */
+ib_status ib_options_engine(ib_options *o, ib_error *err) IB_MUST_CHECK;
 /* Further steps of ib_options_parse (options_check.c): what must hold between options, and what a
  * command cannot do without. */
 ib_status ib_options_check(ib_options *o, ib_error *err) IB_MUST_CHECK;

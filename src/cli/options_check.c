@@ -3,10 +3,12 @@
  * values that only this version refuses. */
 #include "cli/options.h"
 
+#include "engine/synth.h"
 #include "model/synthetic.h"
 #include "report/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { SYNTHETIC_PROMPT = 512 }; /* ids, unless -p or --token-ids is given */
@@ -82,24 +84,39 @@ static ib_status check_peak(ib_options *o, ib_error *err) {
     return ib_option_bad_value(err, row, o->peak_text, "a number from 0.001 to 1000000");
 }
 
-static ib_status check_values(const ib_options *o, ib_error *err) {
+/* A percentage above 0, with or without its sign. */
+static bool read_percent(const char *text, double most, double *out) {
+    ib_str v = ib_str_of(text);
+    if (ib_str_ends(v, "%"))
+        v.len--;
+    return ib_parse_double(v, out) && *out > 0 && *out <= most;
+}
+
+static ib_status check_until(ib_options *o, ib_error *err) {
+    double percent = 0;
+    if (o->command->id != IB_COMMAND_RUN || !o->until_ci)
+        return IB_OK;
+    if (!read_percent(o->until_ci, 100, &percent))
+        return ib_option_bad_value(err, ib_option_find(IB_COMMAND_RUN, IB_STR("until-ci")),
+                                   o->until_ci, "a percentage above 0, at most 100");
+    o->half_width = percent / 100;
+    return IB_OK;
+}
+
+static ib_status check_values(ib_options *o, ib_error *err) {
     const ib_option *quant = ib_option_find(IB_COMMAND_RUN, IB_STR("quant"));
-    const ib_option *processes = ib_option_find(IB_COMMAND_RUN, IB_STR("processes"));
     const ib_option *blocksize = ib_option_find(IB_COMMAND_QUANTIZE, IB_STR("blocksize"));
     char value[24];
     if (o->resume && !o->output)
         return ib_fail(err, IB_E_USAGE,
                        "--resume in the command line: there is no journal without --output; fix: "
                        "give the --output of the interrupted command");
+    IB_TRY(check_until(o, err));
     if (o->resume && o->dry_run)
         return conflict(err, "resume", "dry-run");
     if (o->command->id != IB_COMMAND_QUANTIZE && o->quant && strcmp(o->quant, "none") != 0 &&
         !ib_synthetic_asked(o->model_id))
         return ib_option_refuse_value(err, quant, o->quant);
-    if (o->processes > 1) {
-        (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->processes);
-        return ib_option_refuse_value(err, processes, value);
-    }
     if (o->blocksize & (o->blocksize - 1)) {
         (void)snprintf(value, sizeof value, "%llu", (unsigned long long)o->blocksize);
         return ib_option_bad_value(err, blocksize, value,
@@ -119,6 +136,7 @@ static ib_status missing(ib_error *err, const ib_command *c, const char *what) {
 
 /* A synthetic model knows ids only. */
 static ib_status check_synthetic(ib_options *o, ib_error *err) {
+    const bool synth = ib_synth_asked(o->model_id);
     const struct {
         const char *name;
         bool given;
@@ -126,14 +144,14 @@ static ib_status check_synthetic(ib_options *o, ib_error *err) {
                  {"prompt-file", o->prompt_file},
                  {"messages", o->messages},
                  {"system-prompt", o->system_prompt}};
-    if (!ib_synthetic_asked(o->model_id))
+    if (!synth && !ib_synthetic_asked(o->model_id))
         return IB_OK;
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i].given)
             return ib_fail(err, IB_E_USAGE,
-                           "--%s in the command line: a synthetic model has no tokenizer; fix: "
+                           "--%s in the command line: a synthetic %s has no tokenizer; fix: "
                            "give -p N (N random ids) or --token-ids",
-                           texts[i].name);
+                           texts[i].name, synth ? "engine" : "model");
     if (!o->token_ids.given && !o->input_len)
         o->input_len = SYNTHETIC_PROMPT;
     return IB_OK;
@@ -224,4 +242,39 @@ ib_status ib_options_check(ib_options *o, ib_error *err) {
     IB_TRY(check_peak(o, err));
     IB_TRY(check_values(o, err));
     return check_required(o, err);
+}
+
+ib_status ib_options_engine(ib_options *o, ib_error *err) {
+    const bool synth = o->engine && strcmp(o->engine, "synth") == 0;
+    const char *slow = o->slow_down;
+    char *number_end = NULL;
+    ib_buf id;
+    if (o->command->id != IB_COMMAND_RUN)
+        return IB_OK;
+    if (!synth && (o->law || slow))
+        return ib_fail(err, IB_E_USAGE,
+                       "--%s in the command line without --engine synth; fix: add it, or leave "
+                       "this out",
+                       o->law ? "law" : "slow-down");
+    if (!synth)
+        return IB_OK;
+    if (o->model_id || o->axes[IB_AXIS_MODEL].n)
+        return conflict(err, "engine synth", "model-id");
+    if (slow && (strchr(slow, ':') || (strtod(slow, &number_end), number_end == slow)))
+        return ib_option_bad_value(err, ib_option_find(IB_COMMAND_RUN, IB_STR("slow-down")), slow,
+                                   "a percentage like 3%");
+    ib_buf_init(&id);
+    ib_status st = ib_buf_addf(&id, err, "synth:%s%s%s", o->law ? o->law : "lognormal",
+                               slow ? ":slow=" : "", slow ? slow : "");
+    ib_law law;
+    if (st == IB_OK)
+        st = ib_law_parse(&law, ib_str_of(id.ptr + strlen("synth:")), err);
+    if (st != IB_OK) {
+        ib_buf_clear(&id);
+        return st;
+    }
+    free(o->synth_model);
+    o->synth_model = id.ptr; /* taken over */
+    o->model_id = o->synth_model;
+    return IB_OK;
 }

@@ -67,6 +67,8 @@ static const ib_choice run_quant_choices[] = {
     {"nf4", NULL, false},  {"nf4-dq", NULL, false}, {"fp4", NULL, false},  {"fp4-dq", NULL, false},
     {"int8", NULL, false}, {"q4_0", NULL, false},   {"q4_k", NULL, false}, {"q8_0", NULL, false},
     {NULL, NULL, false}};
+static const ib_choice engine_choices[] = {
+    {"native", NULL, false}, {"synth", NULL, false}, {NULL, NULL, false}};
 static const ib_choice switch_choices[] = {
     {"on", NULL, false}, {"off", NULL, false}, {NULL, NULL, false}};
 static const ib_choice quantize_choices[] = {{"nf4", NULL, false},    {"fp4", NULL, false},
@@ -119,6 +121,16 @@ const ib_option ib_option_rows[] = {
      .group = "Computation",
      .help = "auto, cpu, cuda[:N], xpu[:N] or xpu:cpu; auto takes an Intel GPU as xpu, else cuda, "
              "else cpu; a device that is named and absent is an error"},
+    {ROW("engine", "", "ENGINE", RUN), CHOICE(engine, engine_choices, "native"),
+     .group = "Computation",
+     .help =
+         "native: this program's own; synth: no model at all, token times drawn from --law, for "
+         "tests of the measurement (marked synthetic)"},
+    {ROW("law", "", "LAW", RUN), TEXT(law, "lognormal"), .group = "Computation",
+     .help = "with --engine synth: constant, lognormal, bimodal, trend, dependent, outliers or "
+             "steps, and keys behind colons: lognormal:itl=2ms:run=1%:clock=virtual"},
+    {ROW("slow-down", "", "PERCENT", RUN), TEXT(slow_down, ""), .group = "Computation",
+     .help = "with --engine synth: every time longer by PERCENT, as a slower build would be"},
     {ROW("attn", "", "KIND", COMPUTING), CHOICE(attn, attn_choices, "eager"), .axis = IB_AXIS_ATTN,
      .group = "Computation", .help = "implementation of attention"},
     {ROW("dtype", "", "TYPE", COMPUTING), CHOICE(dtype, dtype_choices, "auto"),
@@ -182,7 +194,15 @@ const ib_option ib_option_rows[] = {
     {ROW("warmup", "num-iters-warmup", "N", RUN), COUNT(warmup, 0, 10000, "0; of a grid 1"),
      .group = "Measurement", .help = "runs before them that are kept apart"},
     {ROW("processes", "", "N", RUN), COUNT(processes, 1, 1000, "1"), .group = "Measurement",
-     .help = "processes to spread the runs over (only 1 in this version)"},
+     .help =
+         "make the runs of each cell in N fresh processes, -r runs in each, one process after the "
+         "other, with random padding of environment and heap"},
+    {ROW("until-ci", "", "PERCENT", RUN), TEXT(until_ci, ""), .group = "Measurement",
+     .help = "repeat until the 95 % interval of the median ITL is within PERCENT of it on both "
+             "sides, looking at numbers of runs fixed beforehand (from 5 on; processes with "
+             "--processes), each look paid for; or until --max-time"},
+    {ROW("max-time", "", "SECONDS", RUN), COUNT(max_time, 1, 10000000, "with --until-ci 600"),
+     .group = "Measurement", .help = "start no more runs of a cell after this time"},
     {ROW("resume", "", NULL, RUN), FLAG(resume), .group = "Measurement",
      .help =
          "go on with an interrupted command: the same one with --resume takes what FILE.journal "
@@ -280,8 +300,6 @@ const ib_option ib_option_rows[] = {
 
     {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
     {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
-    {ROW("until-ci", "", "PERCENT", RUN), LATER, .help = "repeat until the interval is narrow"},
-    {ROW("max-time", "", "SECONDS", RUN), LATER, .help = "stop repeating after this time"},
     {ROW("print-config", "", NULL, RUN), LATER, .help = "show the settings in force"},
     {ROW("load-mode", "", "MODE", RUN), LATER, .help = "how weights are read"},
 };

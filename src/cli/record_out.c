@@ -94,6 +94,7 @@ ib_status ib_cli_asked(const ib_options *o, ib_asked *out, ib_error *err) {
                    .n_batch = o->batch,
                    .n_repetitions = o->repetitions,
                    .n_warmup = o->warmup,
+                   .n_processes = o->processes,
                    .seed = o->seed,
                    .n_threads = (int64_t)o->threads,
                    .peak_gbps = o->peak_gbps,

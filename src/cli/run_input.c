@@ -83,11 +83,21 @@ static void plan_generation(const ib_options *o, ib_generation *g) {
         g->forced_eos_id = o->forced_eos_token_id.ids[0];
 }
 
+uint64_t ib_cli_max_time_ns(const ib_options *o) {
+    enum { USUAL = 600 };
+    const uint64_t seconds = o->max_time ? o->max_time : o->until_ci ? USUAL : 0;
+    return seconds * UINT64_C(1000000000);
+}
+
 void ib_run_input_plan(const ib_run_input *in, const ib_cli *cli, const ib_options *cell,
                        ib_plan *out) {
     *out = (ib_plan){.n_repetitions = cell->repetitions,
                      .n_warmup = cell->warmup,
                      .n_batch = cell->batch,
+                     .half_width = cell->half_width,
+                     .max_time_ns = ib_cli_max_time_ns(cell),
+                     .env_padding = cli->child.env_padding,
+                     .heap_offset = cli->child.heap_offset,
                      .n_depth = cell->depth,
                      .roofline = !cell->roofline || strcmp(cell->roofline, "on") == 0,
                      .stop_signal = ib_signals_flag(),

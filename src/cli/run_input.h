@@ -18,6 +18,8 @@ void ib_run_input_clear(ib_run_input *in);
  * with ib_generation_clear. */
 void ib_run_input_plan(const ib_run_input *in, const ib_cli *cli, const ib_options *cell,
                        ib_plan *out);
+/* --max-time, or what --until-ci has without it; 0 = none. */
+uint64_t ib_cli_max_time_ns(const ib_options *o);
 /* SHA-256 over what decides the measurement: the program, its arguments but --resume, --force,
  * --quiet and --strict, and what the input files hold. */
 ib_status ib_run_input_identity(const ib_run_input *in, const ib_cli *cli, char out[65],

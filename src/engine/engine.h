@@ -13,7 +13,9 @@
 typedef struct ib_engine ib_engine;
 
 typedef struct ib_engine_config {
-    const char *model_id, *revision, *cache_dir; /* revision, cache_dir may be NULL */
+    /* model_id "synth:LAW": the engine of known laws (synth.h), no model at all; revision and
+     * cache_dir may be NULL */
+    const char *model_id, *revision, *cache_dir;
     const ib_hub_env *hub_env;
     const char *device;   /* "auto", "cpu", "xpu:0", ... */
     const char *cpu_tier; /* NULL = best */

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "engine/describe.h"
+#include "engine/synth.h"
 #include "engine/text_side.h"
 #include "model/synthetic.h"
 #include "record/at_hand.h"
@@ -24,6 +25,7 @@
 struct ib_engine {
     const ib_log *log;       /* borrowed from the caller */
     ib_hub_result found;     /* owned */
+    ib_synth *synth;         /* owned; the engine of known laws, then nothing else is open */
     ib_synthetic *synthetic; /* owned; NULL for a real model */
     ib_checkpoint *ckpt;     /* owned */
     ib_config config;        /* owned until the model takes it over */
@@ -53,6 +55,7 @@ void ib_engine_close(ib_engine *e) {
         ib_config_clear(&e->config);
     ib_checkpoint_close(e->ckpt);
     ib_synthetic_close(e->synthetic);
+    ib_synth_close(e->synth);
     json_decref(e->generation);
     free(e->generation_path);
     ib_hub_result_clear(&e->found);
@@ -71,6 +74,8 @@ static ib_status open_synthetic(ib_engine *e, const ib_engine_config *c, ib_erro
 static ib_status open_files(ib_engine *e, const ib_engine_config *c, ib_error *err) {
     static const ib_hub_env nothing = {0};
     ib_error missing = {0};
+    if (ib_synth_asked(c->model_id))
+        return ib_synth_open(&e->synth, c->model_id, c->seed, err);
     if (ib_synthetic_asked(c->model_id))
         return open_synthetic(e, c, err);
     if (c->quant && strcmp(c->quant, "none") != 0)
@@ -237,7 +242,8 @@ static const phase phases[] = {
 
 static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *cell, ib_error *err) {
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
-        if ((phases[i].weights_only && !c->weights) || (phases[i].synthetic_only && !e->synthetic))
+        if (e->synth || (phases[i].weights_only && !c->weights) ||
+            (phases[i].synthetic_only && !e->synthetic))
             continue;
         uint64_t start = ib_now_ns();
         IB_TRY(phases[i].run(e, c, err));
@@ -251,6 +257,8 @@ static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *ce
 
 static ib_status describe(const ib_engine *e, ib_cell *cell, ib_error *err) {
     ib_device_info info = {0};
+    if (e->synth)
+        return ib_synth_describe(e->synth, &cell->resolved, &cell->model, err);
     ib_backend_of(e->device)->info(e->device, &info);
     IB_TRY(ib_describe_resolved(&cell->resolved, &info, e->attention, e->dtype, e->kv_type, err));
     cell->model.synthetic = e->synthetic != NULL;
@@ -299,6 +307,8 @@ ib_model *ib_engine_model(ib_engine *e) {
 }
 
 const ib_config *ib_engine_config_of(const ib_engine *e) {
+    if (e->synth)
+        return ib_synth_config(e->synth);
     if (e->model)
         return ib_model_config(e->model);
     return e->has_config ? &e->config : NULL;
@@ -315,12 +325,11 @@ const json_t *ib_engine_generation_json(const ib_engine *e, const char **where) 
 }
 
 bool ib_engine_is_synthetic(const ib_engine *e) {
-    return e->synthetic != NULL;
+    return e->synthetic || e->synth;
 }
 
 bool ib_engine_is_virtual(const ib_engine *e) {
-    (void)e;
-    return false;
+    return e->synth && ib_synth_law(e->synth)->is_virtual;
 }
 
 ib_attention ib_engine_attention(const ib_engine *e) {
@@ -368,6 +377,8 @@ ib_status ib_engine_prepare_at(ib_engine *e, ib_engine_depth *depth, size_t n_pr
                                   .n_prompt_max = n_prompt > piece ? n_prompt : piece,
                                   .attention = e->attention,
                                   .kv_type = e->kv_type};
+    if (e->synth)
+        return ib_synth_prepare(e->synth, depth->n, max_new_tokens, n_seqs, err);
     if (!e->model)
         return ib_fail(err, IB_E_INTERNAL, "the engine was opened without weights");
     if (!ib_add_size(n_prompt, max_new_tokens, &options.n_ctx) ||
@@ -390,6 +401,8 @@ ib_status ib_engine_prepare(ib_engine *e, size_t n_prompt, size_t max_new_tokens
 ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *prompt,
                         size_t n_prompt, uint32_t *out_ids, ib_on_token on_token, void *user,
                         ib_generate_result *out, ib_error *err) {
+    if (e->synth)
+        return ib_synth_run(e->synth, g, n_prompt, out_ids, on_token, user, out, err);
     if (!e->session)
         return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
     return ib_generate(e->session, g, prompt, n_prompt, out_ids, on_token, user, out, err);
@@ -417,4 +430,9 @@ void ib_engine_memory(const ib_engine *e, ib_memory_record *out) {
                               .io = ledger.peak[IB_MEM_IO],
                               .peak_total = ledger.peak_total,
                               .vm_hwm = ib_process_vm_hwm()};
+}
+
+const uint64_t *ib_engine_own_stamps(const ib_engine *e, size_t *n) {
+    *n = 0;
+    return e->synth ? ib_synth_stamps(e->synth, n) : NULL;
 }

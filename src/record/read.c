@@ -224,6 +224,7 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     IB_TRY(read_ids(o, "prompt_ids", where, &c->prompt_ids, &c->n_prompt_ids, err));
     IB_TRY(read_text(o, "prompt_text", where, &c->prompt_text, &c->n_prompt_text, err));
     IB_TRY(read_text(o, "output_text", where, &c->output_text, &c->n_output_text, err));
+    c->stopping = object_or_null(o, "stopping");
     IB_TRY(read_processes(c, o, where, err));
     return read_runs(c, o, where, err);
 }

@@ -43,6 +43,7 @@ void ib_cell_clear(ib_cell *c) {
     for (size_t i = 0; i < c->n_processes; i++)
         ib_process_record_clear(&c->processes[i]);
     free(c->processes);
+    json_decref(c->stopping);
     free(c->prompt_ids);
     free(c->prompt_text);
     free(c->output_text);
@@ -100,6 +101,60 @@ ib_status ib_cell_add_process(ib_cell *c, ib_process_record **out, ib_error *err
     IB_TRY(grow(&processes, c->n_processes, sizeof *c->processes, err));
     c->processes = processes;
     *out = &c->processes[c->n_processes++];
+    return IB_OK;
+}
+
+static uint64_t larger(uint64_t a, uint64_t b) {
+    return a > b ? a : b;
+}
+
+static void join_memory(ib_memory_record *to, const ib_memory_record *from) {
+    to->weights = larger(to->weights, from->weights);
+    to->weights_mapped = larger(to->weights_mapped, from->weights_mapped);
+    to->kv = larger(to->kv, from->kv);
+    to->scratch = larger(to->scratch, from->scratch);
+    to->io = larger(to->io, from->io);
+    to->peak_total = larger(to->peak_total, from->peak_total);
+    to->vm_hwm = larger(to->vm_hwm, from->vm_hwm);
+    to->driver_peak = larger(to->driver_peak, from->driver_peak);
+}
+
+ib_status ib_cell_join(ib_cell *to, ib_cell *from, ib_error *err) {
+    const uint64_t shift = to->n_processes;
+    if (to->n_runs == 0) {
+        ib_cell_clear(to);
+        *to = *from;
+        *from = (ib_cell){0};
+        return IB_OK;
+    }
+    if (to->n_prompt_ids == 0) { /* runs of a journal: what the cell is comes from `from` */
+        ib_cell held = *to;
+        *to = *from;
+        to->runs = held.runs;
+        to->n_runs = held.n_runs;
+        to->processes = held.processes;
+        to->n_processes = held.n_processes;
+        held.runs = from->runs;
+        held.n_runs = from->n_runs;
+        held.processes = from->processes;
+        held.n_processes = from->n_processes;
+        *from = held;
+    }
+    for (size_t i = 0; i < from->n_processes; i++) {
+        ib_process_record *p;
+        IB_TRY(ib_cell_add_process(to, &p, err));
+        *p = from->processes[i];
+        from->processes[i] = (ib_process_record){0};
+    }
+    for (size_t i = 0; i < from->n_runs; i++) {
+        ib_run_record *r;
+        IB_TRY(ib_cell_add_run(to, &r, err));
+        *r = from->runs[i];
+        r->process += shift;
+        from->runs[i] = (ib_run_record){0};
+    }
+    join_memory(&to->memory, &from->memory);
+    ib_cell_clear(from);
     return IB_OK;
 }
 

@@ -63,7 +63,7 @@ typedef struct ib_format_record {
 
 typedef struct ib_asked { /* as given on the command line, after defaults; owned strings or NULL */
     char *model_id, *revision, *device, *attn, *dtype, *compute, *cpu_tier, *quant;
-    uint64_t max_new_tokens, n_prompt, n_depth, n_batch, n_repetitions, n_warmup, seed;
+    uint64_t max_new_tokens, n_prompt, n_depth, n_batch, n_repetitions, n_warmup, n_processes, seed;
     int64_t n_threads; /* 0 = automatic */
     bool ignore_eos, chat_template;
     double peak_gbps; /* memory bandwidth from a data sheet; 0 = not given */
@@ -122,6 +122,7 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     uint64_t clock_cost_ns;              /* of one reading of the clock; 0 = unknown */
     ib_run_record *runs;                 /* owned [n_runs], warm-up runs included and marked */
     size_t n_runs;
+    json_t *stopping; /* owned object: why no more runs were made (--until-ci); NULL = as planned */
     ib_process_record *processes; /* owned [n_processes] */
     size_t n_processes;
 } ib_cell;
@@ -145,6 +146,9 @@ ib_status ib_record_add_cell(ib_record *r, ib_cell **out, ib_error *err) IB_MUST
 ib_status ib_cell_add_run(ib_cell *c, ib_run_record **out, ib_error *err) IB_MUST_CHECK;
 ib_status ib_cell_add_process(ib_cell *c, ib_process_record **out, ib_error *err) IB_MUST_CHECK;
 void ib_process_record_clear(ib_process_record *p);
+/* Moves the processes and runs of `from` behind those of `to`; when `to` has none, all else too. Of
+ * memory the larger peaks stay. from is empty afterwards. */
+ib_status ib_cell_join(ib_cell *to, ib_cell *from, ib_error *err) IB_MUST_CHECK;
 /* Copies what opening a model found: load phases, resolved, model. What *to held of it is freed. */
 ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) IB_MUST_CHECK;
 /* Appends a load phase; beyond IB_RECORD_MAX_PHASES its time is added to the last one. */

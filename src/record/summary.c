@@ -297,9 +297,11 @@ ib_status ib_summarise(ib_summary *s, const ib_cell *cell, const double *percent
         s->load_ms += ms(cell->load[i].ns);
     s->ids_equal = all_ids_equal(cell);
     s->logits_equal = all_logits_equal(cell);
-    ib_summary_judge(s, cell);
+    ib_status st = ib_steady_find(&s->steady, cell, err);
+    if (st == IB_OK)
+        ib_summary_judge(s, cell);
     free(gaps);
     free(column);
     free(rows);
-    return IB_OK;
+    return st;
 }

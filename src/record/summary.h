@@ -5,7 +5,7 @@
 #ifndef IB_RECORD_SUMMARY_H
 #define IB_RECORD_SUMMARY_H
 
-#include "record/record.h"
+#include "record/steady.h"
 
 enum {
     IB_SUMMARY_MAX_PERCENTILES = 16, /* that may be asked for */
@@ -78,6 +78,7 @@ typedef struct ib_summary {
     ib_limit decode_limit, prefill_limit;
     bool ids_equal;      /* across all complete runs, warm-up runs included */
     bool logits_equal;   /* likewise: the fingerprints of those that have one */
+    ib_steady steady;    /* where it became steady; unusual runs */
     const char *verdict; /* "valid", "noisy", "invalid" */
     char reasons[IB_SUMMARY_MAX_REASONS][96];
     size_t n_reasons;

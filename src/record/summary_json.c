@@ -166,6 +166,25 @@ static ib_status limits(const ib_summary *s, const ib_cell *c, json_t *o, ib_err
     return limit(&s->prefill_limit, "prefill", both, err);
 }
 
+static ib_status steady(const ib_steady *s, json_t *o, ib_error *err) {
+    json_t *all, *labels;
+    IB_TRY(child(o, "steady", &all, err));
+    IB_TRY(ib_fields_set(all, "runs", json_string(ib_steady_name(s->runs)), err));
+    IB_TRY(count(all, "runs_from", s->runs_from, err));
+    IB_TRY(ib_fields_set(all, "tokens", json_string(ib_steady_name(s->tokens)), err));
+    IB_TRY(count(all, "tokens_from", s->tokens_from, err));
+    IB_TRY(count(all, "runs_never_steady_inside", s->n_never, err));
+    IB_TRY(count(all, "slow_tokens", s->n_slow_tokens, err));
+    IB_TRY(ib_fields_set(all, "unusual_runs", (labels = json_array()), err));
+    for (size_t i = 0; i < s->n_labels; i++) {
+        const ib_run_label *l = &s->labels[i];
+        if (json_array_append_new(labels, json_pack("{s:I, s:s, s:s}", "run", (json_int_t)l->run,
+                                                    "label", l->label, "cause", l->cause)) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+    }
+    return IB_OK;
+}
+
 static ib_status verdict(const ib_summary *s, json_t *o, ib_error *err) {
     json_t *v, *reasons;
     IB_TRY(child(o, "verdict", &v, err));
@@ -217,6 +236,7 @@ ib_status ib_summary_to_json(const ib_cell *cell, const ib_percentiles *p, json_
     IB_TRY(intervals(&s, o, err));
     IB_TRY(reference(&s, o, err));
     IB_TRY(ib_fields_set(o, "ids_equal", json_boolean(s.ids_equal), err));
+    IB_TRY(steady(&s.steady, o, err));
     IB_TRY(ib_fields_set(o, "logits_equal", json_boolean(s.logits_equal), err));
     IB_TRY(verdict(&s, o, err));
     IB_TRY(statistics(cell, &s, o, err));

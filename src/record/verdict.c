@@ -164,6 +164,11 @@ void ib_summary_judge(ib_summary *s, const ib_cell *cell) {
     judge_changes(s, cell);
     judge_cpu(s, &w);
     judge_memory(s, &w);
+    if (s->steady.runs == IB_STATS_NEVER_STEADY)
+        reason(s, "noisy", "no steady state: the level of the runs keeps changing");
+    if (s->steady.tokens == IB_STATS_NEVER_STEADY)
+        reason(s, "noisy", "no steady state inside %zu of %zu runs", s->steady.n_never,
+               s->steady.n_runs);
     if (!s->logits_equal)
         reason(s, "noisy", "logits differ between runs of the same prompt, ids do not");
     if (cell->clock_cost_ns > IB_GATE_CLOCK_NS ||

@@ -138,6 +138,7 @@ static ib_status cell_json(const ib_cell *c, const ib_percentiles *p, json_t *o,
         o, "clock_cost_ns",
         c->clock_cost_ns ? json_integer((json_int_t)c->clock_cost_ns) : json_null(), err));
     IB_TRY(prompt_json(c, o, err));
+    IB_TRY(ib_fields_set(o, "stopping", c->stopping ? share(c->stopping) : json_null(), err));
     IB_TRY(processes_json(c, o, err));
     IB_TRY(runs_json(c, o, err));
     IB_TRY(child(o, "summary", json_object(), &part, err));
