@@ -209,6 +209,35 @@ static void test_against_fp64(void **state) {
         }
 }
 
+/* Compute "auto" over a BF16 cache may round queries and weights to bf16 as well, as the reference
+ * does: 2^-9 of a score of a few units, which the exponential hands on, and of each weight. */
+static void test_auto_compute(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_SHAPES; i++) {
+        problem p;
+        ib_rng r;
+        if (shapes[i].spread > 1)
+            continue;
+        ib_rng_init(&r, i);
+        problem_init(&p, &shapes[i], IB_TYPE_BF16, &r);
+        double *want = reference(&p);
+        for (size_t tier = 0; tier < KT_TIERS; tier++)
+            for (int kind = 0; kind < IB_ATTN_COUNT; kind++) {
+                bench t;
+                if (!kt_open_compute(&t, kt_tiers[tier], 2, IB_COMPUTE_AUTO))
+                    break;
+                float *got = run(&t, &p, IB_TYPE_BF16, (ib_attention)kind);
+                kt_expect(kt_error(got, want, p.rows * p.s->n_heads * p.s->head_dim), 1e-2,
+                          "%s %s, cache BF16, auto, shape %zu", t.tier,
+                          ib_attention_name((ib_attention)kind), i);
+                free(got);
+                kt_close(&t);
+            }
+        free(want);
+        problem_clear(&p);
+    }
+}
+
 static void test_threads(void **state) {
     (void)state;
     static const size_t chosen[] = {1, 3, 4, 6, 9, 18};
@@ -303,9 +332,8 @@ static void test_refusals(void **state) {
 
 int kt_attention_tests(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_fp64),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_scratch),
+        cmocka_unit_test(test_against_fp64), cmocka_unit_test(test_auto_compute),
+        cmocka_unit_test(test_threads),      cmocka_unit_test(test_scratch),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests_name("attention", tests, NULL, NULL);

@@ -6,8 +6,9 @@
 #include "backend/cpu/cpu.h"
 
 #include <float.h>
+#include <string.h>
 
-enum { QUERY_BLOCK = 64, KEY_BLOCK = 256 };
+enum { QUERY_BLOCK = 64, KEY_BLOCK = IB_CPU_ATTN_KEYS, LARGEST_PANEL = 48 };
 
 /* One head of one sequence and a range of its tokens. */
 typedef struct unit {
@@ -30,34 +31,55 @@ static unit unit_at(const ib_cpu_attn *t, size_t i) {
     return (unit){head / t->a->n_heads, head % t->a->n_heads, begin, end};
 }
 
+/* Columns of the score matrix: whole panels, which the products write. */
+static size_t score_stride(size_t n_keys) {
+    return (n_keys + LARGEST_PANEL - 1) / LARGEST_PANEL * LARGEST_PANEL;
+}
+
 static float *score_row(const ib_cpu_attn *t, const unit *u, size_t token) {
     const ib_attention_args *a = t->a;
-    return t->scores + ((u->seq * a->n_heads + u->head) * a->step.n_tokens + token) * t->n_keys;
+    return t->scores +
+           ((u->seq * a->n_heads + u->head) * a->step.n_tokens + token) * score_stride(t->n_keys);
 }
 
 static size_t row_offset(const ib_cpu_attn *t, const unit *u, size_t token) {
     return ((u->seq * t->a->step.n_tokens + token) * t->a->n_heads + u->head) * t->head_dim;
 }
 
+/* A thread's room: queries, outputs, and a tile of the cache. */
+typedef struct room {
+    float *q, *out;
+    ib_cpu_attn_head head;
+} room;
+
+static room room_at(const ib_cpu_attn *t, const unit *u, float *local) {
+    room s = {.q = local, .out = local + QUERY_BLOCK * t->head_dim};
+    s.head = (ib_cpu_attn_head){u->seq, u->head / t->group,
+                                s.out + QUERY_BLOCK * ib_cpu_attn_width(t->head_dim)};
+    return s;
+}
+
 /* S = Q K^T */
-static void products(const ib_cpu_attn *t, const unit *u, float *tile) {
-    const float *q = (const float *)ib_cpu_at(&t->a->q) + row_offset(t, u, u->begin);
+static void products(const ib_cpu_attn *t, const unit *u, float *local) {
+    room s = room_at(t, u, local);
+    const size_t n_rows = u->end - u->begin, lds = score_stride(t->n_keys);
+    ib_cpu_attn_queries(t, (const float *)ib_cpu_at(&t->a->q) + row_offset(t, u, u->begin),
+                        t->a->n_heads * t->head_dim, n_rows, s.q);
     for (size_t key = 0; key < t->n_keys; key += KEY_BLOCK) {
         size_t n = t->n_keys - key < KEY_BLOCK ? t->n_keys - key : KEY_BLOCK;
-        const float *k = ib_cpu_kv_rows(t, false, u->seq, u->head / t->group, key, n, tile);
-        t->d->k.mm_nt(q, t->a->n_heads * t->head_dim, u->end - u->begin, k, t->head_dim, n,
-                      t->head_dim, score_row(t, u, u->begin) + key, t->n_keys, false);
+        ib_cpu_attn_scores(t, &s.head, s.q, n_rows, key, n, score_row(t, u, u->begin) + key, lds);
     }
 }
 
 static void scale_and_cap(const ib_cpu_attn *t, const unit *u) {
     const ib_attention_args *a = t->a;
-    float *s = score_row(t, u, u->begin);
-    size_t n = (u->end - u->begin) * t->n_keys;
-    if (a->softcap > 0)
-        t->d->k.softcap(s, a->scale, a->softcap, n);
-    else
-        t->d->k.scale(s, a->scale, n);
+    for (size_t token = u->begin; token < u->end; token++) {
+        float *s = score_row(t, u, token);
+        if (a->softcap > 0)
+            t->d->k.softcap(s, a->scale, a->softcap, t->n_keys);
+        else
+            t->d->k.scale(s, a->scale, t->n_keys);
+    }
 }
 
 /* Adds the lowest finite number where the query does not see the key, as the reference does. */
@@ -82,14 +104,17 @@ static void softmax(const ib_cpu_attn *t, const unit *u) {
 }
 
 /* O = P V */
-static void values(const ib_cpu_attn *t, const unit *u, float *tile) {
-    float *out = (float *)ib_cpu_at(&t->a->out) + row_offset(t, u, u->begin);
-    for (size_t key = 0; key < t->n_keys; key += KEY_BLOCK) {
-        size_t n = t->n_keys - key < KEY_BLOCK ? t->n_keys - key : KEY_BLOCK;
-        const float *v = ib_cpu_kv_rows(t, true, u->seq, u->head / t->group, key, n, tile);
-        t->d->k.mm_nn(score_row(t, u, u->begin) + key, t->n_keys, u->end - u->begin, v, t->head_dim,
-                      t->head_dim, n, out, t->a->n_heads * t->head_dim, key > 0);
-    }
+static void values(const ib_cpu_attn *t, const unit *u, float *local) {
+    room s = room_at(t, u, local);
+    const size_t n_rows = u->end - u->begin, lds = score_stride(t->n_keys), dim = t->head_dim;
+    const size_t width = ib_cpu_attn_width(dim);
+    for (size_t r = 0; r < n_rows && t->n_keys % 2; r++)
+        score_row(t, u, u->begin + r)[t->n_keys] = 0; /* the partner of the last key */
+    ib_cpu_attn_values(t, &s.head, score_row(t, u, u->begin), n_rows, lds, 0, t->n_keys, s.out,
+                       width, false);
+    for (size_t r = 0; r < n_rows; r++)
+        memcpy((float *)ib_cpu_at(&t->a->out) + row_offset(t, u, u->begin + r), s.out + r * width,
+               dim * sizeof *s.out);
 }
 
 void ib_cpu_attn_eager(void *job, int thread, int n_threads) {
@@ -125,7 +150,9 @@ void ib_cpu_attn_eager(void *job, int thread, int n_threads) {
 ib_cpu_attn_need ib_cpu_eager_need(const ib_cpu_attn_shape *s) {
     /* In doubles: a product that does not fit is larger than any memory, and refused as such. */
     double scores = (double)s->n_seqs * (double)s->n_heads * (double)s->n_tokens *
-                    (double)s->n_keys * sizeof(float);
+                    ((double)s->n_keys + LARGEST_PANEL) * sizeof(float);
     uint64_t shared = scores < 1e18 ? (uint64_t)scores : UINT64_MAX / 2;
-    return (ib_cpu_attn_need){shared, KEY_BLOCK * s->head_dim * sizeof(float)};
+    uint64_t local = QUERY_BLOCK * (s->head_dim + ib_cpu_attn_width(s->head_dim)) +
+                     ib_cpu_attn_piece(s->head_dim);
+    return (ib_cpu_attn_need){shared, local * sizeof(float)};
 }

@@ -28,11 +28,17 @@ struct ib_buffer {
     ib_memory_tag tag;
 };
 
-struct ib_kv { /* keys, then values: each [n_layers, n_seqs, n_kv_heads, n_ctx, head_dim] */
+/* Keys, then values: each [n_layers, n_seqs, n_kv_heads] tables of n_ctx positions, laid out as the
+ * products read them. Keys: panels of `panel` positions, in each [head_dim, panel]. Values:
+ * [n_ctx, head_dim]. When paired (BF16, read by bf16 products) keys are [head_dim / 2, panel, 2]
+ * and values [n_ctx / 2, head_dim, 2]. */
+struct ib_kv {
     ib_kv_spec spec;
     uint8_t *data; /* owned */
     uint64_t bytes;
     size_t element_bytes;
+    size_t n_ctx, panel; /* n_ctx of the spec in whole panels */
+    bool paired;
     uint64_t half; /* offset of the values */
 };
 
@@ -92,12 +98,12 @@ void ib_cpu_weight_free(ib_device *d, ib_weight *w);
 ib_status ib_cpu_kv_new(ib_device *d, ib_kv **out, const ib_kv_spec *spec, ib_error *err);
 void ib_cpu_kv_free(ib_device *d, ib_kv *kv);
 ib_status ib_cpu_kv_write(ib_device *d, const ib_kv_write_args *a, ib_error *err);
-/* Row `position` of the keys (or values) of one head. */
-static inline const uint8_t *ib_cpu_kv_at(const ib_kv *kv, bool values, size_t layer, size_t seq,
-                                          size_t head, size_t position) {
+/* The table of one head. */
+static inline uint8_t *ib_cpu_kv_table(const ib_kv *kv, bool values, size_t layer, size_t seq,
+                                       size_t head) {
     const ib_kv_spec *s = &kv->spec;
-    uint64_t row = ((layer * s->n_seqs + seq) * s->n_kv_heads + head) * s->n_ctx + position;
-    return kv->data + (values ? kv->half : 0) + row * s->head_dim * kv->element_bytes;
+    uint64_t table = (layer * s->n_seqs + seq) * s->n_kv_heads + head;
+    return kv->data + (values ? kv->half : 0) + table * kv->n_ctx * s->head_dim * kv->element_bytes;
 }
 
 /* ops.c: running, and tensors */
@@ -168,9 +174,14 @@ void ib_cpu_int8_rows(ib_device *d, const ib_cpu_int8 *s, const ib_weight *w, si
                       size_t end, float *out, void *local);
 
 /* attention.c and one file per formulation. A job is checked and its scratch found beforehand. */
+enum {
+    IB_CPU_ATTN_KEYS = 240, /* a tile of keys: whole panels of every tier */
+    IB_CPU_ATTN_SLACK = 64  /* floats past a tile that a product may read */
+};
 typedef struct ib_cpu_attn {
     ib_device *d;
     const ib_attention_args *a;
+    const ib_cpu_gemm_kernels *k;   /* the arithmetic that fits the cache */
     size_t n_keys, group, head_dim; /* keys visible to the last row; query heads per kv head */
     float *scores;                  /* shared scratch, as the formulation wants it */
 } ib_cpu_attn;
@@ -179,10 +190,36 @@ ib_status ib_cpu_attention(ib_device *d, const ib_attention_args *a, ib_error *e
 static inline size_t ib_cpu_first_key(const ib_attention_args *a, size_t p) {
     return a->window && p + 1 > a->window ? p + 1 - a->window : 0;
 }
-/* n keys (or values) from position on as fp32 rows: in place when the cache is F32, else into out.
- */
-const float *ib_cpu_kv_rows(const ib_cpu_attn *t, bool values, size_t seq, size_t head,
-                            size_t position, size_t n, float *out);
+/* Columns of a row of head_dim floats that products write. */
+static inline size_t ib_cpu_attn_width(size_t head_dim) {
+    return (head_dim + 15) / 16 * 16;
+}
+/* A head of one sequence in the cache, and room to widen a tile of it:
+ * ib_cpu_attn_piece(head_dim) floats. */
+typedef struct ib_cpu_attn_head {
+    size_t seq, kv_head;
+    float *piece;
+} ib_cpu_attn_head;
+size_t ib_cpu_attn_piece(size_t head_dim);
+/* n rows of q, `stride` floats apart, as the products want them: [n, head_dim], at most as large as
+ * fp32. */
+void ib_cpu_attn_queries(const ib_cpu_attn *t, const float *q, size_t stride, size_t n, void *out);
+/* s [n_rows, n] = q k^T for keys key .. key + n, key a multiple of IB_CPU_ATTN_KEYS; columns up to
+ * the next whole panel are overwritten. */
+void ib_cpu_attn_scores(const ib_cpu_attn *t, const ib_cpu_attn_head *h, const void *q,
+                        size_t n_rows, size_t key, size_t n, float *s, size_t lds);
+/* out [n_rows, width] (+)= p v for the same keys. p is narrowed where it lies when the cache is
+ * paired, and must be 0 from n up to the next even column. */
+void ib_cpu_attn_values(const ib_cpu_attn *t, const ib_cpu_attn_head *h, float *p, size_t n_rows,
+                        size_t lds, size_t key, size_t n, float *out, size_t ldo, bool accumulate);
+/* Raw scores s [n], of which the row sees [low, high), -> weights relative to the running maximum,
+ * 0 outside; updates maximum and sum. Returns the factor by which what was summed before shrinks.
+ * Scores stay unscaled, the scale is applied inside the exponential, unless there is a softcap. */
+typedef struct ib_cpu_attn_state {
+    float max, sum;
+} ib_cpu_attn_state;
+float ib_cpu_attn_absorb(const ib_cpu_attn *t, float *s, size_t low, size_t high, size_t n,
+                         ib_cpu_attn_state *state);
 void ib_cpu_attn_eager(void *job, int thread, int n_threads);
 void ib_cpu_attn_sdpa(void *job, int thread, int n_threads);
 void ib_cpu_attn_flash(void *job, int thread, int n_threads);

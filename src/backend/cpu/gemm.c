@@ -148,6 +148,7 @@ static void block(ib_device *d, const geometry *g, const ib_cpu_gemm *j, size_t 
     for (size_t first = 0; first < g->n_in; first += IB_CPU_TILE_COLS) {
         ib_cpu_tile t = {.w = local,
                          .ldw = padded_cols(g, first) + LINE / g->size,
+                         .ldx = g->k->panel_rows,
                          .n_w = n,
                          .n = padded_cols(g, first),
                          .c = sums,

@@ -48,12 +48,13 @@ struct ib_weight {
     ib_cpu_prepare_fn *prepare; /* of dot, or NULL: plain x */
 };
 
-/* n_w weight rows (at most tile_rows) times n_x packed rows of x (at most panel_rows), over n
- * columns: c[i * ldc + j] (+)= sum_l w[i * ldw + l] * x[j, l], summed in the order of l. Columns of
- * c up to the next multiple of 16 past n_x may be overwritten. */
+/* n_w weight rows times n_x packed rows of x (at most panel_rows), over n columns:
+ * c[i * ldc + j] (+)= sum_l w[i * ldw + l] * x[l * ldx + j], summed in the order of l. BF16 x holds
+ * pairs of columns: x[l / 2 * 2 * ldx + 2 * j + l % 2], and n is even. Columns of x and c up to the
+ * next multiple of 16 past n_x are read and overwritten, whatever they hold. */
 typedef struct ib_cpu_tile {
     const void *w, *x;
-    size_t ldw, n_w, n_x, n;
+    size_t ldw, ldx, n_w, n_x, n;
     float *c;
     size_t ldc;
     bool accumulate;
@@ -80,7 +81,7 @@ typedef struct ib_cpu_kernels {
     ib_cpu_dot_fn *dot_codes;
     ib_cpu_prepare_fn *prepare_codes;
     bool integer_codes; /* dot_codes rounds x and codes to 16 bits: error about 1e-4 */
-    ib_cpu_gemm_kernels gemm;
+    ib_cpu_gemm_kernels gemm, gemm_f32; /* in the arithmetic in use; in fp32 */
     /* out[c * ldout + r] = in[r * ldin + c] */
     void (*turn)(const float *in, size_t ldin, size_t n_rows, size_t n_cols, float *out,
                  size_t ldout);

@@ -26,14 +26,14 @@ INLINE __m512bh pair_of(const uint16_t *p) {
 INLINE void tile_of(const ib_cpu_tile *t, const uint16_t *w, float *c, const size_t rows,
                     const size_t vecs) {
     const uint16_t *x = t->x;
-    const size_t ldw = t->ldw, ldc = t->ldc, n = t->n;
+    const size_t ldw = t->ldw, ldx = 2 * t->ldx, ldc = t->ldc, n = t->n;
     vf acc[ROWS][VECS];
 #pragma GCC unroll 8
     for (size_t i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (size_t j = 0; j < vecs; j++)
             acc[i][j] = t->accumulate ? vload(c + i * ldc + j * W) : vzero();
-    for (size_t l = 0; l < n; l += 2, x += 2 * PANEL) {
+    for (size_t l = 0; l < n; l += 2, x += ldx) {
         __m512bh v[VECS];
 #pragma GCC unroll 4
         for (size_t j = 0; j < vecs; j++)

@@ -94,7 +94,7 @@ static void gemm_tile(const ib_cpu_tile *t) {
             memset(c, 0, PANEL * sizeof *c);
         for (size_t l = 0; l < t->n;) {
             float acc[PANEL] = {0};
-            for (size_t end = t->n - l < CHUNK ? t->n : l + CHUNK; l < end; l++, x += PANEL)
+            for (size_t end = t->n - l < CHUNK ? t->n : l + CHUNK; l < end; l++, x += t->ldx)
                 for (size_t j = 0; j < PANEL; j++)
                     acc[j] += w[l] * x[j];
             for (size_t j = 0; j < PANEL; j++)
@@ -287,6 +287,7 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k) {
                                     .pack = gemm_pack,
                                     .tile = gemm_tile,
                                     .multiply_add = multiply_add};
+    k->gemm_f32 = k->gemm;
     k->widen[IB_TYPE_F32] = copy_in;
     k->widen[IB_TYPE_F16] = widen_f16;
     k->widen[IB_TYPE_BF16] = widen_bf16;

@@ -13,8 +13,8 @@ enum { GEMM_PANEL = GEMM_VECS * W, GEMM_RUN = 256 };
  * constants. The weights lie row by row. */
 INLINE void gemm_run(const ib_cpu_tile *t, const float *w, float *c, size_t begin, size_t end,
                      const size_t rows, const size_t vecs) {
-    const size_t ldw = t->ldw, ldc = t->ldc;
-    const float *x = (const float *)t->x + begin * GEMM_PANEL;
+    const size_t ldw = t->ldw, ldx = t->ldx, ldc = t->ldc;
+    const float *x = (const float *)t->x + begin * t->ldx;
     const bool add = t->accumulate || begin > 0;
     vf acc[GEMM_ROWS][GEMM_VECS];
 #pragma GCC unroll 8
@@ -22,7 +22,7 @@ INLINE void gemm_run(const ib_cpu_tile *t, const float *w, float *c, size_t begi
 #pragma GCC unroll 4
         for (size_t j = 0; j < vecs; j++)
             acc[i][j] = vzero();
-    for (size_t l = begin; l < end; l++, x += GEMM_PANEL) {
+    for (size_t l = begin; l < end; l++, x += ldx) {
         vf v[GEMM_VECS];
 #pragma GCC unroll 4
         for (size_t j = 0; j < vecs; j++)
@@ -115,6 +115,7 @@ INLINE void fill_gemm(ib_cpu_kernels *k) {
     k->gemm.tile_rows = GEMM_ROWS;
     k->gemm.pack = gemm_pack;
     k->gemm.tile = gemm_tile;
+    k->gemm_f32 = k->gemm;
 }
 
 #endif
