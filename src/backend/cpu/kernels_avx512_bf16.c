@@ -10,7 +10,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
-enum { ROWS = 8, VECS = 3, PANEL = VECS * W, PROBE_CHAINS = 16 };
+enum { ROWS = 8, VECS = 3, PANEL = VECS * W, PROBE_CHAINS = 16, PIECE = 256 };
 
 INLINE __m512bh pairs_at(const uint16_t *p) {
     return (__m512bh)_mm512_loadu_si512(p);
@@ -152,6 +152,60 @@ static void expand_bf16(const ib_weight *w, size_t row, size_t col, size_t n, vo
     memcpy(out, (const uint16_t *)w->m.data + row * w->m.n_cols + col, n * sizeof(uint16_t));
 }
 
+static void expand_f16(const ib_weight *w, size_t row, size_t col, size_t n, void *out) {
+    const uint16_t *from = (const uint16_t *)w->m.data + row * w->m.n_cols + col;
+    uint16_t *to = out;
+    for (size_t i = 0; i < n; i += W) {
+        __mmask16 some = n - i < W ? vmask(n - i) : (__mmask16)0xFFFF;
+        vf v = _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, from + i));
+        _mm256_mask_storeu_epi16(to + i, some, (__m256i)_mm512_cvtneps_pbh(v));
+    }
+}
+
+/* 64 codes of one scale: the high nibble of a byte comes first. */
+INLINE void expand64(const uint8_t *codes, vf table, float of_block, uint16_t *out) {
+    const __m256i bytes = _mm256_loadu_si256((const __m256i *)(const void *)codes);
+    const __m512i wide = _mm512_cvtepu8_epi16(bytes);
+    const vf scale = vset(of_block);
+    /* a word holds a byte: even code to its low half, odd code to its high half */
+    const __m512i both = _mm512_or_si512(_mm512_srli_epi16(wide, 4), _mm512_slli_epi16(wide, 8));
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i += 2) {
+        __m256i part = _mm512_extracti64x4_epi64(both, 0);
+        if (i)
+            part = _mm512_extracti64x4_epi64(both, 1);
+        const vf low =
+            vmul(_mm512_permutexvar_ps(_mm512_cvtepu8_epi32(_mm256_castsi256_si128(part)), table),
+                 scale);
+        const vf high = vmul(
+            _mm512_permutexvar_ps(_mm512_cvtepu8_epi32(_mm256_extracti128_si256(part, 1)), table),
+            scale);
+        _mm512_storeu_si512(out + i * W, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+    }
+}
+
+/* NF4, FP4. Blocks of 64 and more that begin where rows do; others go the general way. */
+static void expand_codes(const ib_weight *w, size_t row, size_t col, size_t n, void *out) {
+    const size_t first = row * w->m.n_cols + col;
+    const vf table = vload(w->codes);
+    uint16_t *to = out;
+    size_t i = 0;
+    for (; first % 64 == 0 && w->m.blocksize % 64 == 0 && i + 64 <= n; i += 64)
+        expand64((const uint8_t *)w->m.data + (first + i) / 2, table,
+                 ib_matrix_absmax(&w->m, (first + i) / w->m.blocksize), to + i);
+    while (i < n) {
+        float piece[PIECE];
+        size_t some = n - i < PIECE ? n - i : PIECE;
+        w->unpack(w, row, col + i, some, piece);
+        for (size_t k = 0; k < some; k += 2 * W) {
+            const size_t left = some - k < 2 * W ? some - k : 2 * W;
+            const __mmask32 real = left < 2 * W ? ((__mmask32)1 << left) - 1 : ~(__mmask32)0;
+            _mm512_mask_storeu_epi16(to + i + k, real, narrow32(piece + k, left));
+        }
+        i += some;
+    }
+}
+
 static double multiply_add(size_t steps, float *result) {
     vf acc[PROBE_CHAINS];
     const __m512bh half = (__m512bh)_mm512_set1_epi16(0x3F00);
@@ -178,5 +232,7 @@ void ib_cpu_fill_bf16(ib_cpu_kernels *k) {
                                     .tile = tile,
                                     .multiply_add = multiply_add};
     k->gemm.expand[IB_TYPE_F32] = expand_f32;
+    k->gemm.expand[IB_TYPE_F16] = expand_f16;
     k->gemm.expand[IB_TYPE_BF16] = expand_bf16;
+    k->gemm.expand[IB_TYPE_NF4] = k->gemm.expand[IB_TYPE_FP4] = expand_codes;
 }
