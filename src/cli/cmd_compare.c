@@ -235,29 +235,26 @@ static ib_status compare_pairs(compare_state *s, ib_error *err) {
 
 /* --- the answer --- */
 
-static ib_status as_json(const compare_state *s, ib_buf *out, ib_error *err) {
+/* All of them as one object, with what made them. */
+static ib_status whole_json(const compare_state *s, json_t **out, ib_error *err) {
     json_t *list = json_array(), *o = NULL;
+    ib_record about = {0};
     ib_status st = list ? IB_OK : ib_fail_memory(err, 0, "the comparison's JSON");
     for (size_t i = 0; st == IB_OK && i < s->n; i++) {
         st = ib_comparison_json(&s->made[i], &o, err);
         if (st == IB_OK && json_array_append_new(list, o) != 0)
             st = ib_fail_memory(err, 0, "the comparison's JSON");
     }
-    json_t *top = st == IB_OK ? json_pack("{s:O}", "comparisons", list) : NULL;
-    if (st == IB_OK && !top)
-        st = ib_fail_memory(err, 0, "the comparison's JSON");
     if (st == IB_OK)
-        st = ib_json_dump(top, JSON_INDENT(2), out, err);
+        st = ib_cli_record_start(s->cli, &about, err);
     if (st == IB_OK)
-        st = ib_buf_addc(out, '\n', err);
-    json_decref(top);
+        st = ib_comparisons_json(&about, list, out, err);
+    ib_record_clear(&about);
     json_decref(list);
     return st;
 }
 
-static ib_status render(const compare_state *s, bool json, ib_buf *out, ib_error *err) {
-    if (json)
-        return as_json(s, out, err);
+static ib_status as_text(const compare_state *s, ib_buf *out, ib_error *err) {
     for (size_t i = 0; i < s->n; i++) {
         if (i)
             IB_TRY(ib_buf_addc(out, '\n', err));
@@ -266,20 +263,36 @@ static ib_status render(const compare_state *s, bool json, ib_buf *out, ib_error
     return IB_OK;
 }
 
+static ib_status render(const compare_state *s, const char *format, ib_buf *out, ib_error *err) {
+    json_t *whole = NULL;
+    if (strcmp(format, "text") == 0)
+        return as_text(s, out, err);
+    if (strcmp(format, "markdown") == 0)
+        return ib_comparison_markdown(s->made, s->n, out, err);
+    ib_status st = whole_json(s, &whole, err);
+    if (st == IB_OK && strcmp(format, "html") == 0)
+        st = ib_comparison_html(s->made, s->n, whole, out, err);
+    else if (st == IB_OK)
+        st = ib_json_dump(whole, JSON_INDENT(2) | JSON_ENSURE_ASCII, out, err);
+    if (st == IB_OK && strcmp(format, "json") == 0)
+        st = ib_buf_addc(out, '\n', err);
+    json_decref(whole);
+    return st;
+}
+
 static ib_status show(compare_state *s, ib_error *err) {
     const ib_options *o = &s->cli->options;
-    bool wants_text = o->format && strcmp(o->format, "text") == 0;
     ib_buf text;
     ib_buf_init(&text);
     ib_status st = IB_OK;
     if (o->output) {
-        st = render(s, !wants_text, &text, err);
+        st = render(s, o->format ? o->format : "json", &text, err);
         if (st == IB_OK)
             st = ib_file_write(o->output, text.ptr, text.len, err);
         ib_buf_reset(&text);
     }
     if (st == IB_OK && (!o->output || ib_cli_shows_text(o))) {
-        st = render(s, !ib_cli_shows_text(o), &text, err);
+        st = render(s, ib_cli_shows_text(o) ? "text" : o->format, &text, err);
         if (st == IB_OK)
             st = ib_output_write(&s->cli->out, text.ptr, text.len, err);
         if (st == IB_OK)

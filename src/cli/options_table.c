@@ -79,6 +79,11 @@ static const ib_choice tier_choices[] = {{"scalar", NULL, false},     {"avx2", N
                                          {"avx512bf16", NULL, false}, {NULL, NULL, false}};
 static const ib_choice form_choices[] = {
     {"text", NULL, false}, {"json", NULL, false}, {NULL, NULL, false}};
+static const ib_choice compare_form_choices[] = {{"text", NULL, false},
+                                                {"json", NULL, false},
+                                                {"markdown", NULL, false},
+                                                {"html", NULL, false},
+                                                {NULL, NULL, false}};
 static const ib_choice level_choices[] = {{"error", NULL, false},
                                           {"warn", NULL, false},
                                           {"info", NULL, false},
@@ -273,7 +278,8 @@ const ib_option ib_option_rows[] = {
     {ROW("format", "", "FORMAT", REPORTING), TEXT(format, "text"), .group = "Output",
      .help = "form of the report; with --output it is the form of FILE (json unless given), and "
              "standard output shows the text"},
-    {ROW("format", "", "FORMAT", COMPARE), CHOICE(format, form_choices, "text"), .group = "Output",
+    {ROW("format", "", "FORMAT", COMPARE), CHOICE(format, compare_form_choices, "text"),
+     .group = "Output",
      .help = "form of the comparison; with --output that of FILE (json unless given)"},
     {ROW("format", "", "FORMAT", LISTING), CHOICE(format, form_choices, "text"), .group = "Output",
      .help = "form of the listing"},

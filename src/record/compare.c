@@ -114,11 +114,30 @@ static size_t longest(const ib_cell *cell) {
     return (size_t)most;
 }
 
-/* Whether the gates of a cell's own verdict found something. */
-static ib_status noisy(const ib_cell *cell, bool *out, ib_error *err) {
+static void differ(ib_comparison *c, ib_difference_kind kind, const char *what, const char *a,
+                   const char *b) {
+    if (strcmp(a ? a : "", b ? b : "") == 0)
+        return;
+    for (size_t i = 0; i < c->n_differences; i++)
+        if (strcmp(c->differences[i].what, what) == 0)
+            return;
+    if (c->n_differences == IB_COMPARE_MAX_DIFFERENCES)
+        return;
+    ib_difference *d = &c->differences[c->n_differences++];
+    *d = (ib_difference){.kind = kind, .what = what};
+    (void)ib_quotez(a ? a : "unknown", d->a);
+    (void)ib_quotez(b ? b : "unknown", d->b);
+}
+
+/* Whether the gates of a cell's own verdict found something; an invalid cell did not do the work.
+ */
+static ib_status noisy(ib_comparison *c, int side, const ib_cell *cell, bool *out, ib_error *err) {
     ib_summary s;
     IB_TRY(ib_summarise(&s, cell, NULL, 0, err));
     *out = s.verdict && strcmp(s.verdict, "valid") != 0;
+    if (s.verdict && strcmp(s.verdict, "invalid") == 0)
+        differ(c, IB_DIFFERENCE_WORK, side ? "B is invalid" : "A is invalid",
+               side ? "" : s.reasons[0], side ? s.reasons[0] : "");
     return IB_OK;
 }
 
@@ -133,7 +152,7 @@ ib_status ib_comparison_add_runs(ib_comparison *c, int side, const ib_cell *cell
     ib_compare_side *s = &c->side[side];
     bool bad = false;
     IB_TRY(full(s, ib_cell_n_measured(cell), err));
-    IB_TRY(noisy(cell, &bad, err));
+    IB_TRY(noisy(c, side, cell, &bad, err));
     s->n_noisy += bad ? ib_cell_n_measured(cell) : 0; /* the verdict is the cell's */
     double *gaps = calloc(longest(cell), sizeof *gaps);
     if (!gaps)
@@ -159,7 +178,7 @@ ib_status ib_comparison_add_process(ib_comparison *c, int side, const ib_cell *c
         return ib_fail(err, IB_E_INVALID,
                        "no measured run in a process of %c; fix: give -r of at least 1",
                        side ? 'B' : 'A');
-    IB_TRY(noisy(cell, &bad, err));
+    IB_TRY(noisy(c, side, cell, &bad, err));
     s->n_noisy += bad;
     double *gaps = calloc(longest(cell) + runs, sizeof *gaps);
     if (!gaps)
@@ -182,21 +201,6 @@ ib_status ib_comparison_add_process(ib_comparison *c, int side, const ib_cell *c
 }
 
 /* --- the same work? --- */
-
-static void differ(ib_comparison *c, ib_difference_kind kind, const char *what, const char *a,
-                   const char *b) {
-    if (strcmp(a ? a : "", b ? b : "") == 0)
-        return;
-    for (size_t i = 0; i < c->n_differences; i++)
-        if (strcmp(c->differences[i].what, what) == 0)
-            return;
-    if (c->n_differences == IB_COMPARE_MAX_DIFFERENCES)
-        return;
-    ib_difference *d = &c->differences[c->n_differences++];
-    *d = (ib_difference){.kind = kind, .what = what};
-    (void)ib_quotez(a ? a : "unknown", d->a);
-    (void)ib_quotez(b ? b : "unknown", d->b);
-}
 
 static void differ_count(ib_comparison *c, ib_difference_kind kind, const char *what, uint64_t a,
                          uint64_t b) {

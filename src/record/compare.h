@@ -108,5 +108,8 @@ ib_status ib_comparison_decide(ib_comparison *c, ib_error *err) IB_MUST_CHECK;
 
 /* compare_json.c: as an object of its own (new reference). */
 ib_status ib_comparison_json(const ib_comparison *c, json_t **out, ib_error *err) IB_MUST_CHECK;
+/* The file: what made it (tool, command, time, environment of about), then the comparisons. */
+ib_status ib_comparisons_json(const ib_record *about, json_t *list, json_t **out,
+                              ib_error *err) IB_MUST_CHECK;
 
 #endif

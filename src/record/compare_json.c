@@ -112,8 +112,7 @@ ib_status ib_comparison_json(const ib_comparison *c, json_t **out, ib_error *err
     json_t *o = json_object();
     *out = NULL;
     bool good =
-        o && set(o, "comparison_version", json_string("1.0")) &&
-        set(o, "primary", json_string(ib_metric_name(c->primary))) &&
+        o && set(o, "primary", json_string(ib_metric_name(c->primary))) &&
         set(o, "interleaved", json_boolean(c->interleaved)) && set(o, "a", side_json(c, 0)) &&
         set(o, "b", side_json(c, 1)) && set(o, "across", json_boolean(c->across)) &&
         set(o, "differences", differences_json(c)) && set(o, "refused", json_boolean(c->refused)) &&
@@ -138,4 +137,18 @@ ib_status ib_comparison_json(const ib_comparison *c, json_t **out, ib_error *err
     }
     *out = o;
     return IB_OK;
+}
+
+static json_t *text_or_null(const char *text) {
+    return text ? json_string(text) : json_null();
+}
+
+ib_status ib_comparisons_json(const ib_record *about, json_t *list, json_t **out, ib_error *err) {
+    *out = json_pack("{s:s, s:{s:s, s:o, s:o, s:o}, s:o, s:o, s:O, s:O}", "comparison_version",
+                     "1.0", "tool", "name", "inferbench", "version",
+                     text_or_null(about->tool_version), "commit", text_or_null(about->tool_commit),
+                     "compiler", text_or_null(about->compiler), "command",
+                     text_or_null(about->command), "started_utc", text_or_null(about->started_utc),
+                     "environment", about->environment, "comparisons", list);
+    return *out ? IB_OK : ib_fail_memory(err, 0, "the comparison's JSON");
 }

@@ -147,6 +147,55 @@ static ib_status others(const ib_comparison *c, ib_buf *out, ib_error *err) {
     return IB_OK;
 }
 
+/* --- the intervals as one line of characters each --- */
+
+enum { PLOT = 49 };
+
+typedef struct scale {
+    double low, high;
+} scale;
+
+static bool bounded(const ib_stats_interval *r) {
+    return r->lo > 0 && isfinite(r->hi);
+}
+
+static size_t place(const scale *s, double v) {
+    double at = (v - s->low) / (s->high - s->low) * (PLOT - 1);
+    return at <= 0 ? 0 : at >= PLOT - 1 ? PLOT - 1 : (size_t)(at + 0.5);
+}
+
+static ib_status forest_row(const scale *s, const char *name, const ib_stats_interval *r,
+                            ib_buf *out, ib_error *err) {
+    char plot[PLOT + 1];
+    size_t low = bounded(r) ? place(s, r->lo) : 0;
+    size_t high = bounded(r) ? place(s, r->hi) : PLOT - 1;
+    memset(plot, ' ', PLOT);
+    memset(plot + low, bounded(r) ? '-' : '.', high - low + 1);
+    plot[place(s, 1)] = plot[place(s, 1)] == ' ' ? ':' : '+';
+    plot[place(s, r->point)] = 'o';
+    plot[PLOT] = '\0';
+    return ib_buf_addf(out, err, "             |%s| %s\n", plot, name);
+}
+
+/* "o" the ratio, "-" its interval, ":" or "+" where it is 1. */
+static ib_status forest(const ib_comparison *c, ib_buf *out, ib_error *err) {
+    scale s = {0.98, 1.02};
+    number lo, hi;
+    for (int m = 0; m < IB_METRIC_COUNT; m++) {
+        const ib_stats_interval *r = &c->figures[m].ratio;
+        if (!c->figures[m].known)
+            continue;
+        s.low = fmin(s.low, bounded(r) ? r->lo : r->point);
+        s.high = fmax(s.high, bounded(r) ? r->hi : r->point);
+    }
+    IB_TRY(ib_buf_addf(out, err, "Intervals    %s%*s\n", fixed(s.low, 3, &lo),
+                       PLOT + 2 - (int)strlen(lo.text), fixed(s.high, 3, &hi)));
+    for (int m = 0; m < IB_METRIC_COUNT; m++)
+        if (c->figures[m].known)
+            IB_TRY(forest_row(&s, ib_metric_name((ib_metric)m), &c->figures[m].ratio, out, err));
+    return IB_OK;
+}
+
 static const char *gate_text(const ib_comparison *c) {
     if (!c->interleaved)
         return c->regression ? "looks slower, but these runs cannot decide it"
@@ -170,6 +219,7 @@ ib_status ib_comparison_text(const ib_comparison *c, ib_buf *out, ib_error *err)
     IB_TRY(verdict(c, out, err));
     IB_TRY(tests(c, out, err));
     IB_TRY(others(c, out, err));
+    IB_TRY(forest(c, out, err));
     IB_TRY(differences(c, out, err));
     if (c->side[0].n_noisy || c->side[1].n_noisy)
         IB_TRY(ib_buf_addf(out, err, "Noisy        %zu of %zu runs of A, %zu of %zu of B\n",

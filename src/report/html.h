@@ -4,20 +4,28 @@
 #ifndef IB_REPORT_HTML_H
 #define IB_REPORT_HTML_H
 
+#include "record/analysis.h"
 #include "report/samples.h"
 #include "report/svg.h"
 
 typedef struct ib_html_cell {
     const ib_cell *cell; /* borrowed */
-    ib_samples samples;  /* owned by the page's writer */
-    size_t number;       /* from 1; what the page calls it */
+    ib_samples samples;  /* owned by the page's writer, as analysis */
+    ib_analysis analysis;
+    size_t number; /* from 1; what the page calls it */
 } ib_html_cell;
 
 extern const char *const ib_html_style[]; /* the style sheet in pieces, NULL at the end */
 
+/* html.c: everything up to and with the first heading, inside <header>; name may be "" */
+void ib_html_open(ib_page *p, const char *heading, const char *name);
+/* The section with whole as a link to its own bytes. */
+void ib_html_data(ib_page *p, const json_t *whole, const char *file, const char *about);
+
 /* html_tables.c */
 void ib_html_overview(ib_page *p, const ib_html_cell *cells, size_t n);
 void ib_html_verdict(ib_page *p, const ib_html_cell *c);
+void ib_html_chips(ib_page *p, const ib_html_cell *c); /* what ran, on one line */
 void ib_html_headline(ib_page *p, const ib_html_cell *c);
 void ib_html_settings(ib_page *p, const ib_html_cell *c);
 void ib_html_load(ib_page *p, const ib_html_cell *c);
@@ -29,6 +37,10 @@ void ib_html_histogram(ib_page *p, const ib_html_cell *c);
 void ib_html_ecdf(ib_page *p, const ib_html_cell *c);
 /* The cumulative distribution of s as a stair, at most some 400 steps. */
 void ib_html_steps(ib_page *p, const ib_svg_chart *c, const ib_samples *s, const char *class_name);
+
+/* html_runs.c: the runs in order (n >= 2), the checks of each */
+void ib_html_runs(ib_page *p, const ib_html_cell *c);
+void ib_html_checks(ib_page *p, const ib_html_cell *c);
 
 /* html_limits.c: memory ledger, roofline */
 void ib_html_memory(ib_page *p, const ib_html_cell *c);

@@ -126,18 +126,21 @@ static ib_status trend_of(const ib_samples *s, ib_stats_line *line, ib_error *er
 
 static void trend_caption(ib_page *p, const ib_samples *s, const ib_stats_line *t) {
     double middle = t->intercept + t->slope * (double)(s->n_by_token - 1) / 2;
-    ib_page_text(p, "Trend line (Theil-Sen): ");
-    const int digits = ib_html_digits((ib_interval){t->lo * 1e6, t->hi * 1e6}, 1);
-    ib_page_number(p, t->slope * 1e6, digits);
-    ib_page_text(p, " ns per position (");
+    const bool fine = fmax(fabs(t->lo), fabs(t->hi)) < 1e-3; /* ms */
+    const double unit = fine ? 1e6 : 1e3;
+    const char *name = fine ? "ns" : "\xC2\xB5s";
+    ib_page_text(p, "Line: trend (Theil-Sen), ");
+    const int digits = ib_html_digits((ib_interval){t->lo * unit, t->hi * unit}, 1);
+    ib_page_number(p, t->slope * unit, digits);
+    ib_page_put(p, " %s per position (", name);
     ib_page_number(p, middle > 0 ? t->slope * 1e5 / middle : NAN, 2);
     ib_page_text(p, " % per 1,000 positions)");
     if (isfinite(t->lo) && isfinite(t->hi)) {
         ib_page_text(p, ", 95 % interval ");
-        ib_page_number(p, t->lo * 1e6, digits);
+        ib_page_number(p, t->lo * unit, digits);
         ib_page_text(p, " to ");
-        ib_page_number(p, t->hi * 1e6, digits);
-        ib_page_text(p, " ns, of these runs only");
+        ib_page_number(p, t->hi * unit, digits);
+        ib_page_put(p, " %s, of these runs only", name);
     }
     ib_page_put(p, "; n = %zu positions", s->n_by_token);
     ib_page_text(p, s->n_runs > 1 ? ", median over the runs of each. " : ". ");
@@ -208,7 +211,9 @@ void ib_html_latency(ib_page *p, const ib_html_cell *cell) {
         trend_caption(p, s, &line);
     else
         ib_page_text(p, "No trend line: fewer than 8 positions. ");
-    if (s->n_sorted > MOST_DOTS)
+    if (s->n_sorted <= MOST_DOTS)
+        ib_page_text(p, "A dot is one gap. ");
+    else
         ib_page_text(p, "Bars reach from the least to the largest gap of neighbouring positions. ");
     if (n_beyond)
         ib_page_put(p, "%zu longer than the axis, marked at its top edge. ", n_beyond);
@@ -253,6 +258,43 @@ static void mark_caption(ib_page *p, const ib_samples *s) {
         }
 }
 
+/* Names above the plot, in as many rows as keep neighbours apart. */
+static void histogram_marks(ib_page *p, const ib_svg_chart *c, const ib_summary *s, double top) {
+    enum { ROWS = 2, APART = 34 };
+    double end[ROWS] = {-1e9, -1e9};
+    marks m = marks_of(s);
+    for (size_t i = 0; i < m.n; i++) {
+        double at = ib_svg_place(&c->x, m.of[i].ms);
+        if (!m.of[i].supported)
+            continue;
+        ib_svg_line(p, c, "mark", m.of[i].ms, 0, m.of[i].ms, top);
+        for (size_t row = 0; row < ROWS; row++) {
+            if (fabs(at - end[row]) < APART)
+                continue;
+            end[row] = at;
+            ib_svg_label(p, "marked", at > c->x.to - 14 ? "end" : "middle", at,
+                         IB_SVG_TOP - 4 - 13 * (double)row, m.of[i].name);
+            break;
+        }
+    }
+}
+
+/* Names right of their lines, below the curve, where nothing else is drawn. */
+static void ecdf_marks(ib_page *p, const ib_svg_chart *c, const ib_summary *s) {
+    marks m = marks_of(s);
+    size_t row = 0;
+    for (size_t i = 0; i < m.n; i++) {
+        double at = ib_svg_place(&c->x, m.of[i].ms);
+        bool left = at > c->x.to - 40;
+        if (!m.of[i].supported)
+            continue;
+        ib_svg_line(p, c, "mark", m.of[i].ms, 0, m.of[i].ms, m.of[i].q / 100);
+        ib_svg_dot(p, c, "dot", m.of[i].ms, m.of[i].q / 100);
+        ib_svg_label(p, "marked", left ? "end" : "start", at + (left ? -5 : 5),
+                     c->y.from - 7 - 15 * (double)(row++ % 8), m.of[i].name);
+    }
+}
+
 void ib_html_histogram(ib_page *p, const ib_html_cell *cell) {
     const ib_samples *s = &cell->samples;
     ib_svg_chart c;
@@ -279,16 +321,7 @@ void ib_html_histogram(ib_page *p, const ib_html_cell *cell) {
         double top = ib_svg_place(&c.y, (double)h.counts[i]);
         ib_svg_rect(p, "bar0", left, top, right - left - 0.6, c.y.from - top);
     }
-    marks m = marks_of(&s->summary);
-    for (size_t i = 0; i < m.n; i++) {
-        double at = ib_svg_place(&c.x, m.of[i].ms);
-        bool right = at > (c.x.from + c.x.to) / 2;
-        if (!m.of[i].supported)
-            continue;
-        ib_svg_line(p, &c, "mark", m.of[i].ms, 0, m.of[i].ms, y.high);
-        ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -4 : 4),
-                     IB_SVG_TOP + 12 + 14 * (double)i, m.of[i].name);
-    }
+    histogram_marks(p, &c, &s->summary, y.high);
     ib_svg_end(p);
     ib_page_text(p, "<figcaption>");
     sample_caption(p, s, &h);
@@ -315,17 +348,7 @@ void ib_html_ecdf(ib_page *p, const ib_html_cell *cell) {
                  "milliseconds below; dots mark the percentiles that the caption names.",
                  &x, &y);
     ib_html_steps(p, &c, s, "curve0");
-    marks m = marks_of(&s->summary);
-    for (size_t i = 0; i < m.n; i++) {
-        if (!m.of[i].supported)
-            continue;
-        double at = ib_svg_place(&c.x, m.of[i].ms);
-        bool right = at > (c.x.from + c.x.to) / 2;
-        ib_svg_line(p, &c, "mark", m.of[i].ms, 0, m.of[i].ms, m.of[i].q / 100);
-        ib_svg_dot(p, &c, "dot", m.of[i].ms, m.of[i].q / 100);
-        ib_svg_label(p, "marked", right ? "end" : "start", at + (right ? -4 : 4),
-                     c.y.from - 8 - 14 * (double)i, m.of[i].name);
-    }
+    ecdf_marks(p, &c, &s->summary);
     ib_svg_end(p);
     ib_page_text(p, "<figcaption>");
     sample_caption(p, s, &h);

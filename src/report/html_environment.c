@@ -6,7 +6,6 @@
 
 #include "record/merge.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,14 +60,58 @@ static void rows(ib_page *p, const json_t *object, const json_t *first, const ch
     }
 }
 
+/* A box for each subject ("cpu", "memory", ...), what is not a subject in none. */
+static void subjects(ib_page *p, const json_t *environment, const json_t *first, int level) {
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)environment, key, v) {
+        if (!json_is_object(v) || !json_object_size(v))
+            continue;
+        ib_page_put(p, "<section class=\"subject\"><h%d>", level);
+        ib_page_name(p, key);
+        ib_page_put(p, "</h%d><table class=\"facts\"><tbody>\n", level);
+        rows(p, v, first ? json_object_get(first, key) : NULL, NULL, 1);
+        ib_page_text(p, "</tbody></table></section>\n");
+    }
+}
+
 static void fact(ib_page *p, const char *name, const char *value) {
     ib_page_put(p, "<tr><th scope=\"row\">%s</th><td>", name);
     ib_page_name(p, value && *value ? value : NULL);
     ib_page_text(p, "</td></tr>\n");
 }
 
+static const char *text_of(const json_t *o, const char *key) {
+    return json_string_value(json_object_get(o, key));
+}
+
+/* One of several records: what it says of itself, then its environment. */
+static void merged(ib_page *p, const json_t *one, const json_t *first, size_t number) {
+    const json_t *environment = json_object_get(one, "environment");
+    ib_page_put(p, "<details%s><summary>Record %zu: ", number == 1 ? " open" : "", number);
+    ib_page_name(p, text_of(one, "file"));
+    ib_page_text(p, "</summary><table class=\"facts\"><tbody>\n");
+    const char *key;
+    json_t *v;
+    json_object_foreach((json_t *)one, key, v) {
+        if (v == environment || strcmp(key, "n_cells") == 0)
+            continue;
+        if (json_is_object(v)) {
+            rows(p, v, first ? json_object_get(first, key) : NULL, key, 1);
+            continue;
+        }
+        ib_page_text(p, "<tr><th scope=\"row\">");
+        ib_page_name(p, key);
+        ib_page_text(p, "</th><td>");
+        value_cell(p, v);
+        ib_page_text(p, "</td></tr>\n");
+    }
+    ib_page_text(p, "</tbody></table>\n<div class=\"subjects\">\n");
+    subjects(p, environment, first ? json_object_get(first, "environment") : NULL, 3);
+    ib_page_text(p, "</div></details>\n");
+}
+
 void ib_html_environment(ib_page *p, const ib_record *r) {
-    char key[32];
     const json_t *first = ib_record_merged(r, 0);
     ib_page_text(p, "<h2 id=\"environment\">Environment</h2>\n");
     if (!first) {
@@ -78,17 +121,11 @@ void ib_html_environment(ib_page *p, const ib_record *r) {
         fact(p, "program version", r->tool_version);
         fact(p, "program commit", r->tool_commit);
         fact(p, "compiler", r->compiler);
-        rows(p, r->environment, NULL, NULL, 0);
-        ib_page_text(p, "</tbody></table>\n");
+        ib_page_text(p, "</tbody></table>\n<div class=\"subjects\">\n");
+        subjects(p, r->environment, NULL, 3);
+        ib_page_text(p, "</div>\n");
         return;
     }
-    for (size_t i = 0; ib_record_merged(r, i); i++) {
-        const json_t *one = ib_record_merged(r, i);
-        (void)snprintf(key, sizeof key, "Record %zu", i + 1);
-        ib_page_put(p, "<details%s><summary>%s: ", i ? "" : " open", key);
-        ib_page_name(p, json_string_value(json_object_get(one, "file")));
-        ib_page_text(p, "</summary><table class=\"facts\"><tbody>\n");
-        rows(p, one, i ? first : NULL, NULL, 0);
-        ib_page_text(p, "</tbody></table></details>\n");
-    }
+    for (size_t i = 0; ib_record_merged(r, i); i++)
+        merged(p, ib_record_merged(r, i), i ? first : NULL, i + 1);
 }

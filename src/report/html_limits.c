@@ -70,12 +70,14 @@ typedef struct point {
     double intensity, gflops; /* operations a byte, 1e9 operations a second */
 } point;
 
-/* Operations of one decode step: the prompt's without its one head product, spread over its tokens,
- * and a head product for each sequence. */
+/* Operations of one decode step; a record without the count: the prompt's without its one head
+ * product, spread over its tokens, and a head product for each sequence. */
 static double step_flops(const ib_cell *c, double n_seqs) {
     const ib_model_record *m = &c->model;
     const double head = 2 * (double)m->n_vocab * (double)m->d_model;
     const double prompt = m->prefill_flops / n_seqs - head;
+    if (m->step_flops > 0)
+        return m->step_flops;
     if (!(m->prefill_flops > 0) || !c->n_prompt_ids || prompt <= 0)
         return NAN;
     return n_seqs * (prompt / (double)c->n_prompt_ids + head);
@@ -110,15 +112,16 @@ static void draw_point(ib_page *p, const ib_svg_chart *c, point v, const char *n
     ib_svg_label(p, "marked", right ? "end" : "start", x + (right ? -9 : 9), y + 14, name);
 }
 
-static void limit_sentence(ib_page *p, const char *name, point v, double share, const char *unit,
-                           double ridge) {
+/* What one phase reached, and which limit takes its time. */
+static void limit_sentence(ib_page *p, const char *name, point v, const ib_limit *limit,
+                           double share, const char *of) {
     ib_number a, b;
     if (!drawable(v))
         return;
-    ib_page_put(p, "%s: %s operations a byte, %s. ", name, ib_report_number(v.intensity, 2, &a),
-                v.intensity < ridge ? "left of the ridge, so memory is the limit"
-                                    : "right of the ridge, so arithmetic is the limit");
-    ib_page_put(p, "It reached %s %% of %s. ", ib_report_number(100 * share, 1, &b), unit);
+    ib_page_put(p, "%s: %s operations a byte, %s %% of %s", name,
+                ib_report_number(v.intensity, 2, &a), ib_report_number(100 * share, 1, &b), of);
+    ib_page_put(p, "%s%s. ", limit->binds ? "; limit that binds: " : "",
+                limit->binds ? limit->binds : "");
 }
 
 static void draw_roofline(ib_page *p, const ib_html_cell *cell, point decode, point prefill) {
@@ -155,11 +158,12 @@ static void draw_roofline(ib_page *p, const ib_html_cell *cell, point decode, po
                 ib_report_number(r->read_gbps, 2, &a));
     ib_page_put(p, " (n = %" PRIu64 " passes, best), %s GFLOP/s in the arithmetic of the prefill. ", r->n_passes,
                 ib_report_number(roof, 1, &b));
-    limit_sentence(p, "Decode", decode, s->mbu, "the read bandwidth (MBU)", ridge);
-    limit_sentence(p, "Prefill", prefill, s->mfu, "the arithmetic rate (MFU)", ridge);
-    ib_page_text(p, "Operations of a decode step are estimated from those of the prompt, which "
-                    "moves its dot along the slope, not away from it. No intervals: the probes ran "
-                    "once.</figcaption>");
+    limit_sentence(p, "Decode", decode, &s->decode_limit, s->mbu, "the read bandwidth (MBU)");
+    limit_sentence(p, "Prefill", prefill, &s->prefill_limit, s->mfu, "the arithmetic rate (MFU)");
+    if (!(cell->cell->model.step_flops > 0))
+        ib_page_text(p, "Operations of a decode step are estimated from those of the prompt, which "
+                        "moves its dot along the slope, not away from it. ");
+    ib_page_text(p, "No intervals: the probes ran once.</figcaption>");
 }
 
 void ib_html_roofline(ib_page *p, const ib_html_cell *cell) {

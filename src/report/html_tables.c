@@ -62,6 +62,36 @@ void ib_html_verdict(ib_page *p, const ib_html_cell *c) {
     ib_page_text(p, "</ul>\n");
 }
 
+/* --- what ran --- */
+
+static void chip(ib_page *p, const char *name, const char *value) {
+    ib_page_put(p, "<li><span>%s</span> ", name);
+    ib_page_name(p, value);
+    ib_page_text(p, "</li>");
+}
+
+static void chip_count(ib_page *p, const char *name, uint64_t value) {
+    ib_page_put(p, "<li><span>%s</span> %" PRIu64 "</li>", name, value);
+}
+
+void ib_html_chips(ib_page *p, const ib_html_cell *cell) {
+    const ib_cell *c = cell->cell;
+    ib_page_text(p, "<ul class=\"chips\">");
+    chip(p, "on", c->resolved.device_name);
+    if (c->resolved.n_threads > 0)
+        chip_count(p, "threads", (uint64_t)c->resolved.n_threads);
+    chip(p, "tier", c->resolved.tier);
+    chip(p, "dtype", c->resolved.dtype);
+    chip(p, "compute", c->resolved.compute);
+    chip_count(p, "prompt tokens", c->n_prompt_ids);
+    if (c->asked.n_depth)
+        chip_count(p, "context before", c->asked.n_depth);
+    chip_count(p, "new tokens", cell->samples.summary.n_gaps);
+    chip_count(p, "batch", c->asked.n_batch ? c->asked.n_batch : 1);
+    chip_count(p, "measured runs", cell->samples.summary.n_runs);
+    ib_page_text(p, "</ul>\n");
+}
+
 /* --- headline --- */
 
 static void card(ib_page *p, const char *name, double v, int digits, const char *unit) {
@@ -123,22 +153,41 @@ static void percentile(ib_page *p, const ib_itl_percentile *of, const ib_summary
     if (of->needs == UINT64_MAX) {
         card(p, name, of->q > 50 ? s->itl_max_ms : s->itl_min_ms, 2, "ms");
         ib_page_text(p, of->q > 50 ? "the longest seen" : "the shortest seen");
-    } else if (!of->supported) {
-        card(p, name, NAN, 0, "ms");
-        ib_page_put(p, "too few: needs %" PRIu64 " independent gaps a run, these are worth %s",
-                    of->needs, ib_report_number(floor(s->n_itl_effective), 0, &a));
-    } else {
-        card(p, name, of->ms, digits, "ms");
-        ib_page_put(p, "n = %zu gaps in each of %zu run%s; ", s->n_itl, s->n_runs,
-                    s->n_runs == 1 ? "" : "s");
-        if (isfinite(of->interval.low))
-            ib_page_put(p, "95 %% interval %s to %s ms",
-                        ib_report_number(of->interval.low, digits, &a),
-                        ib_report_number(of->interval.high, digits, &b));
-        else
-            ib_page_text(p, "no interval: fewer than 5 runs");
+        card_end(p);
+        return;
     }
+    if (!of->supported)
+        return;
+    card(p, name, of->ms, digits, "ms");
+    ib_page_put(p, "n = %zu gaps a run; ", s->n_itl);
+    if (isfinite(of->interval.low))
+        ib_page_put(p, "95 %% interval %s to %s ms", ib_report_number(of->interval.low, digits, &a),
+                    ib_report_number(of->interval.high, digits, &b));
+    else
+        ib_page_text(p, "no interval: fewer than 5 runs");
     card_end(p);
+}
+
+/* Those without enough gaps, in one line. */
+static void missing_percentiles(ib_page *p, const ib_summary *s) {
+    const ib_itl_percentile *first = NULL;
+    char name[40];
+    ib_number a;
+    for (size_t i = 0; i < s->n_shown && s->n_itl; i++) {
+        const ib_itl_percentile *of = &s->itl[s->shown[i]];
+        if (of->supported || of->needs == UINT64_MAX)
+            continue;
+        ib_percentile_name(of->q, name);
+        ib_page_put(p, first ? ", %s" : "<p class=\"soft\">Not shown: ITL %s", name);
+        first = first && first->needs < of->needs ? first : of;
+    }
+    if (!first)
+        return;
+    ib_percentile_name(first->q, name);
+    ib_page_put(p,
+                ". %s needs %" PRIu64 " independent gaps in each run; these %zu are worth %s, "
+                "because neighbours resemble each other.</p>\n",
+                name, first->needs, s->n_itl, ib_report_number(floor(s->n_itl_effective), 0, &a));
 }
 
 static void share(ib_page *p, const char *name, double v, const char *what, const char *why_not) {
@@ -150,11 +199,14 @@ static void share(ib_page *p, const char *name, double v, const char *what, cons
 void ib_html_headline(ib_page *p, const ib_html_cell *c) {
     const ib_summary *s = &c->samples.summary;
     const double n_seqs = c->samples.n_runs ? (double)c->samples.runs[0]->n_seqs : 1;
-    ib_page_text(p, "<dl class=\"cards\">\n");
-    with_interval(p, "Time to first token (TTFT)", s->ttft_ms, s->ttft_interval, s);
-    with_interval(p, "Time per output token (TPOT)", s->tpot_ms, s->tpot_interval, s);
+    ib_page_text(p, "<dl class=\"cards main\">\n");
     rate(p, "Decode rate", s->decode_tok_s, inverse(s->tpot_interval, 1000 * n_seqs), "TPOT", s);
-    rate(p, "Prefill rate", s->prefill_tok_s, (ib_interval){NAN, NAN}, "the prefill time", s);
+    with_interval(p, "Time per output token (TPOT)", s->tpot_ms, s->tpot_interval, s);
+    with_interval(p, "Time to first token (TTFT)", s->ttft_ms, s->ttft_interval, s);
+    rate(p, "Prefill rate", s->prefill_tok_s,
+         inverse(s->prefill_interval, 1000 * n_seqs * (double)c->cell->n_prompt_ids),
+         "the prefill time", s);
+    ib_page_text(p, "</dl>\n<dl class=\"cards\">\n");
     for (size_t i = 0; i < s->n_shown; i++)
         percentile(p, &s->itl[s->shown[i]], s);
     share(p, "Read bandwidth used (MBU)", s->mbu, "of the best pass of the read probe",
@@ -166,6 +218,7 @@ void ib_html_headline(ib_page *p, const ib_html_cell *c) {
     ib_page_text(p, "counted, exact");
     card_end(p);
     ib_page_text(p, "</dl>\n");
+    missing_percentiles(p, s);
 }
 
 /* --- overview --- */

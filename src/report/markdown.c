@@ -48,7 +48,7 @@ static ib_status head(const ib_summary *s, ib_buf *out, ib_error *err) {
     return ib_buf_adds(out, "|\n", err);
 }
 
-static ib_status add_name(const char *name, ib_buf *out, ib_error *err) {
+ib_status ib_report_markdown_name(const char *name, ib_buf *out, ib_error *err) {
     ib_buf safe;
     ib_buf_init(&safe);
     ib_status st = ib_report_name(name, &safe, err);
@@ -66,7 +66,7 @@ static ib_status add_name(const char *name, ib_buf *out, ib_error *err) {
 }
 
 static ib_status name_column(const char *name, ib_buf *out, ib_error *err) {
-    IB_TRY(add_name(name, out, err));
+    IB_TRY(ib_report_markdown_name(name, out, err));
     return ib_buf_adds(out, " | ", err);
 }
 
@@ -115,7 +115,7 @@ static ib_status reasons(size_t number, const ib_summary *s, ib_buf *out, ib_err
     IB_TRY(ib_buf_addf(out, err, "\nRow %zu is %s: ", number, s->verdict));
     for (size_t i = 0; i < s->n_reasons; i++) {
         IB_TRY(ib_buf_adds(out, i ? "; " : "", err));
-        IB_TRY(add_name(s->reasons[i], out, err));
+        IB_TRY(ib_report_markdown_name(s->reasons[i], out, err));
     }
     return ib_buf_adds(out, ".\n", err);
 }

@@ -85,6 +85,10 @@ static void x_axis(ib_page *p, const ib_svg_chart *c, const ib_svg_axis *a) {
     double bottom = c->height - IB_SVG_BOTTOM;
     ticks_of(a, 6, &t);
     for (size_t i = 0; i < t.n; i++) {
+        if (c->whole && fabs(t.at[i] - rint(t.at[i])) > 1e-6)
+            continue;
+        if (c->whole)
+            t.digits = 0;
         double x = ib_svg_place(&c->x, t.at[i]);
         tick_text(&t, i, a->log, &text);
         grid_line(p, x, IB_SVG_TOP, x, bottom + 4);
@@ -106,11 +110,11 @@ static void y_axis(ib_page *p, const ib_svg_chart *c, const ib_svg_axis *a) {
     ib_svg_label(p, "axis", "start", 2, 14, a->label);
 }
 
-void ib_svg_begin(ib_page *p, ib_svg_chart *c, double height, const char *title, const char *alt,
+static void begin(ib_page *p, ib_svg_chart *c, const char *title, const char *alt,
                   const ib_svg_axis *x, const ib_svg_axis *y) {
+    const double height = c->height;
     unsigned id = ++p->n_ids;
     double left = y ? IB_SVG_LEFT : 14;
-    *c = (ib_svg_chart){.height = height};
     ib_page_put(p,
                 "<svg viewBox=\"0 0 %d %d\" role=\"img\" tabindex=\"0\" "
                 "aria-labelledby=\"t%u d%u\">",
@@ -128,6 +132,18 @@ void ib_svg_begin(ib_page *p, ib_svg_chart *c, double height, const char *title,
         c->y = (ib_svg_scale){y->low, y->high, height - IB_SVG_BOTTOM, IB_SVG_TOP, y->log};
         y_axis(p, c, y);
     }
+}
+
+void ib_svg_begin(ib_page *p, ib_svg_chart *c, double height, const char *title, const char *alt,
+                  const ib_svg_axis *x, const ib_svg_axis *y) {
+    *c = (ib_svg_chart){.height = height};
+    begin(p, c, title, alt, x, y);
+}
+
+void ib_svg_begin_whole(ib_page *p, ib_svg_chart *c, double height, const char *title,
+                        const char *alt, const ib_svg_axis *x, const ib_svg_axis *y) {
+    *c = (ib_svg_chart){.height = height, .whole = true};
+    begin(p, c, title, alt, x, y);
 }
 
 void ib_svg_end(ib_page *p) {

@@ -13,7 +13,7 @@ enum {
     IB_SVG_LEFT = 58,   /* room for the labels of the y axis */
     IB_SVG_RIGHT = 14,
     IB_SVG_BOTTOM = 44,
-    IB_SVG_TOP = 26
+    IB_SVG_TOP = 32
 };
 
 typedef struct ib_svg_scale { /* data -> coordinate */
@@ -45,12 +45,16 @@ typedef struct ib_svg_axis {
 typedef struct ib_svg_chart {
     ib_svg_scale x, y;
     double height;
+    bool whole; /* ticks of x at whole numbers only */
 } ib_svg_chart;
 
 /* <svg role="img"> with title and description (literals; both read aloud), then frame, ticks, grid
- * and labels. y NULL: no y axis. ib_svg_end closes it. */
+ * and labels. y NULL: no y axis. ib_svg_begin_whole: ticks of x are whole numbers. ib_svg_end
+ * closes it. */
 void ib_svg_begin(ib_page *p, ib_svg_chart *c, double height, const char *title, const char *alt,
                   const ib_svg_axis *x, const ib_svg_axis *y);
+void ib_svg_begin_whole(ib_page *p, ib_svg_chart *c, double height, const char *title,
+                        const char *alt, const ib_svg_axis *x, const ib_svg_axis *y);
 void ib_svg_end(ib_page *p);
 
 /* Marks in data coordinates, of a class of the style. */

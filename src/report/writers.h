@@ -32,6 +32,9 @@ ib_status ib_report_html(const ib_record *r, const ib_report_options *o, ib_buf 
  * U+FFFD, nothing cut. NULL gives "-". */
 ib_status ib_report_name(const char *name, ib_buf *out, ib_error *err) IB_MUST_CHECK;
 
+/* The same for Markdown and the HTML that it becomes. */
+ib_status ib_report_markdown_name(const char *name, ib_buf *out, ib_error *err) IB_MUST_CHECK;
+
 /* Room for one number. */
 typedef struct ib_number {
     char text[40];

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Validates records against docs/record.schema.json: the snapshot of the tests, and any files named
-on the command line (.jsonl: a record a line). Exits with 77 (skipped) without the jsonschema package."""
+"""Validates records against docs/record.schema.json, and comparisons against
+docs/comparison.schema.json: the snapshot of the tests, comparisons made of it by the program that
+IB_BIN names, and any files named on the command line (.jsonl: a record a line). Exits with 77 (skipped) without the jsonschema package."""
 import json
+import os
 import pathlib
+import subprocess
 import sys
+import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "report"
@@ -36,6 +40,39 @@ def must_fail(validator, record):
     }.items() if not broken(change)]
 
 
+def comparisons(jsonschema):
+    """Problems of comparisons of the snapshot with itself: refused (its last cell measured nothing), and
+    let pass."""
+    schema = json.loads((ROOT / "docs" / "comparison.schema.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    program, bad = os.environ.get("IB_BIN"), []
+    if not program:
+        print("comparisons not checked: IB_BIN names no program")
+        return bad
+    with tempfile.TemporaryDirectory() as folder:
+        one = pathlib.Path(folder) / "one.json"
+        record = records(GOLDEN / "jsonl.txt")[1]
+        one.write_text(json.dumps(record))
+        other = json.loads(json.dumps(record))
+        other["cells"][0]["asked"]["n_depth"] = 5
+        (pathlib.Path(folder) / "other.json").write_text(json.dumps(other))
+        for name, options in (("one", ["--fail-if-slower", "2"]), ("other", []), ("other", ["--across"])):
+            done = subprocess.run([program, "compare", one, pathlib.Path(folder) / f"{name}.json", "--format",
+                                   "json", *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            made = json.loads(done.stdout)
+            bad += [f"comparison {name}: {e.json_path}: {e.message[:200]}" for e in validator.iter_errors(made)]
+            if made["comparisons"][0]["refused"] != (name == "other" and not options):
+                bad.append(f"comparison {name} {options}: refused is wrong")
+            for change in (lambda o: o.pop("tool"), lambda o: o["comparisons"][0].update(verdict="FINE"),
+                           lambda o: o["comparisons"][0].update(runs_needed=-1)):
+                wrong = json.loads(json.dumps(made))
+                change(wrong)
+                if validator.is_valid(wrong):
+                    bad.append("the schema of comparisons accepts what it should not")
+    return bad
+
+
 def main():
     try:
         import jsonschema
@@ -54,6 +91,9 @@ def main():
                 bad += 1
     for name in must_fail(validator, records(GOLDEN / "json.txt")[0]):
         print(f"the schema accepts a record with: {name}")
+        bad += 1
+    for problem in comparisons(jsonschema):
+        print(problem)
         bad += 1
     print(f"{len(files)} files, {bad} problems")
     return 1 if bad else 0

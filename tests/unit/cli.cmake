@@ -10,4 +10,8 @@ if(Python3_FOUND)
       COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/test_${suite}.py" -v)
     set_tests_properties(e2e_${suite} PROPERTIES ENVIRONMENT "IB_BIN=$<TARGET_FILE:inferbench>")
   endforeach()
+  add_test(NAME e2e_report_browser
+    COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/test_report_browser.py" -v)
+  set_tests_properties(e2e_report_browser PROPERTIES ENVIRONMENT "IB_BIN=$<TARGET_FILE:inferbench>"
+    SKIP_RETURN_CODE 77 TIMEOUT 300)
 endif()

@@ -8,7 +8,8 @@ find_package(Python3 COMPONENTS Interpreter)
 if(Python3_FOUND)
   add_test(NAME record_schema
     COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/check_record_schema.py")
-  set_tests_properties(record_schema PROPERTIES SKIP_RETURN_CODE 77)
+  set_tests_properties(record_schema PROPERTIES SKIP_RETURN_CODE 77
+    ENVIRONMENT "IB_BIN=$<TARGET_FILE:inferbench>")
   add_test(NAME report_html
     COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/check_report_html.py")
 endif()

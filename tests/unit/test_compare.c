@@ -19,7 +19,7 @@ static void add_run(ib_cell *cell, size_t n, uint64_t base_us, uint64_t seed) {
 
 /* A record of one cell with `runs` runs whose level moves by up to 0.2 % from run to run. */
 static void record(ib_record *r, size_t runs, uint64_t base_us, uint64_t seed) {
-    fixture_record(r, 8, "example/model");
+    fixture_record(r, 40, "example/model");
     ib_cell *cell = &r->cells[0];
     cell->runs[0].warmup = true; /* never counts */
     for (size_t i = 0; i < runs; i++)
@@ -155,7 +155,18 @@ static void test_disagreement(void **state) {
 }
 
 /* One thing changed in B: what it is called, and whether --across lets it pass. */
-enum { SYNTHETIC, FINGERPRINT, PROMPT, IDS, BACKEND, QUANT, VERSION, ATTENTION, N_CHANGES };
+enum {
+    SYNTHETIC,
+    FINGERPRINT,
+    PROMPT,
+    IDS,
+    BACKEND,
+    QUANT,
+    VERSION,
+    ATTENTION,
+    INVALID,
+    N_CHANGES
+};
 
 static void change(ib_record *b, int what) {
     ib_cell *cell = &b->cells[0];
@@ -171,8 +182,13 @@ static void change(ib_record *b, int what) {
         cell->prompt_ids[0] ^= 1;
         break;
     case IDS:
-        cell->runs[3].output_ids[5] ^= 1;
-        ib_run_record_hash(&cell->runs[3]);
+        for (size_t i = 0; i < cell->n_runs; i++) {
+            cell->runs[i].output_ids[5] ^= 1;
+            ib_run_record_hash(&cell->runs[i]);
+        }
+        break;
+    case INVALID:
+        cell->runs[3].finite = false;
         break;
     case BACKEND:
         free(cell->resolved.device);
@@ -203,7 +219,8 @@ static void test_differences(void **state) {
                          [BACKEND] = {"backend", true, false},
                          [QUANT] = {"quantisation", true, false},
                          [VERSION] = {"tool version", true, false},
-                         [ATTENTION] = {"attention", false, false}};
+                         [ATTENTION] = {"attention", false, false},
+                         [INVALID] = {"B is invalid", true, false}};
     (void)state;
     for (int i = 0; i < N_CHANGES; i++)
         for (int across = 0; across < 2; across++) {
@@ -227,6 +244,43 @@ static void test_differences(void **state) {
             ib_record_clear(&a);
             ib_record_clear(&b);
         }
+}
+
+/* Every form holds verdict and names, and escapes what a label can hold. */
+static void test_forms(void **state) {
+    static const char hostile[] = "</title><script>alert(1)</script>|`x`\x1B[31m";
+    (void)state;
+    ib_comparison c;
+    json_t *o = NULL;
+    ib_buf text;
+    ib_error err = {0};
+    decide_pairs(&c, 12, 10000, 10500, NAN);
+    assert_int_equal(ib_comparison_label(&c, 0, hostile, &err), IB_OK);
+    assert_int_equal(ib_comparison_json(&c, &o, &err), IB_OK);
+    ib_buf_init(&text);
+    assert_int_equal(ib_comparison_html(&c, 1, o, &text, &err), IB_OK);
+    assert_null(strstr(text.ptr, "<script"));
+    assert_null(strchr(text.ptr, '\x1B'));
+    assert_non_null(strstr(text.ptr, "SLOWER</span>"));
+    assert_non_null(strstr(text.ptr, "&lt;script&gt;"));
+    assert_non_null(strstr(text.ptr, "itl_p50_ms, primary: 1.0"));
+    ib_buf_reset(&text);
+    assert_int_equal(ib_comparison_markdown(&c, 1, &text, &err), IB_OK);
+    assert_non_null(strstr(text.ptr, "A: &lt;/title&gt;&lt;script&gt;"));
+    assert_non_null(strstr(text.ptr, "\\|\\`x\\`"));
+    assert_null(strchr(text.ptr, '\x1B'));
+    assert_non_null(strstr(text.ptr, "| 12 + 12 | SLOWER |"));
+    ib_buf_reset(&text);
+    assert_int_equal(ib_comparison_text(&c, &text, &err), IB_OK);
+    /* a ratio above 1: the line of the primary metric has its ":" left of the "o" */
+    const char *plot = strstr(text.ptr, "Intervals    ");
+    assert_non_null(plot);
+    plot = strchr(plot, '|');
+    assert_true(plot && strchr(plot, ':') < strchr(plot, 'o'));
+    assert_null(strchr(text.ptr, '\x1B'));
+    ib_buf_clear(&text);
+    json_decref(o);
+    ib_comparison_clear(&c);
 }
 
 static void test_json(void **state) {
@@ -293,10 +347,15 @@ static void test_words(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_metrics),           cmocka_unit_test(test_stored),
-        cmocka_unit_test(test_verdicts_of_pairs), cmocka_unit_test(test_differences),
-        cmocka_unit_test(test_disagreement),      cmocka_unit_test(test_json),
-        cmocka_unit_test(test_no_values),         cmocka_unit_test(test_words),
+        cmocka_unit_test(test_metrics),
+        cmocka_unit_test(test_stored),
+        cmocka_unit_test(test_verdicts_of_pairs),
+        cmocka_unit_test(test_differences),
+        cmocka_unit_test(test_disagreement),
+        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_json),
+        cmocka_unit_test(test_no_values),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
