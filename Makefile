@@ -2,7 +2,7 @@
 # The short way in; CMakePresets.json has the rest. `make help` lists the goals.
 .DEFAULT_GOAL := all
 PRESET ?= release
-.PHONY: all demo test check hostile install clean help
+.PHONY: all demo test check hostile install clean help acceptance acceptance-full
 
 all: ## build the program (build/inferbench)
 	@tools/packages.sh build
@@ -17,6 +17,11 @@ test: ## build and run every test
 check: ## style, static analysis, layering, exported symbols, banned calls
 	@tools/packages.sh build test check
 	@tools/check.sh
+acceptance: ## experiments on the tool itself, virtual clock: counts go to docs/acceptance.md (minutes)
+	@tools/packages.sh build test
+	@tools/acceptance.sh
+acceptance-full: all ## the same on the real clock, and on real models: hours, resumable (docs/acceptance_full.md)
+	@python3 tools/acceptance_full.py --program build/inferbench
 hostile: all ## run the catalogue of hostile inputs, slow ones too; print tried / as asserted
 	@IB_BIN=build/inferbench python3 tests/e2e/hostile.py --report
 install: all ## install under /usr/local (DESTDIR and --prefix as in CMake)

@@ -18,8 +18,10 @@
 #define CAP 16.0         /* a value costs at most so many variances */
 #define SMALLEST 1e-300  /* noise of a series of zeros */
 #define LEADING 4.0      /* noises that a first value may be off before it is warm-up */
-#define MIN_RHO 0.3      /* less than this may be chance */
-#define MAX_RHO 0.6      /* more dependence than this is taken for change */
+#define TREND_ALPHA                                                                                \
+    0.01            /* a slope that may be chance is left in: taken off, it would bend the start */
+#define MIN_RHO 0.3 /* less than this may be chance */
+#define MAX_RHO 0.6 /* more dependence than this is taken for change */
 #define HIDDEN_RHO 0.1
 #define FEW 3.0 /* of n: widening of a noise that few differences gave */
 enum {
@@ -219,8 +221,10 @@ static size_t after_ramp(const series *s, const double *start, size_t from, doub
 static size_t prepare(series *s, const double *y, size_t n, bool trend, double *work) {
     size_t width = (n - 1) / IB_STATS_STEADY_POINTS + 1, half = n / 2;
     double slope = 0;
-    if (trend && n >= IB_STATS_STEADY_TREND_MIN)
-        slope = ib_stats_theil_sen(y + half, n - half, 0.05, work).slope;
+    if (trend && n >= IB_STATS_STEADY_TREND_MIN) {
+        const ib_stats_line line = ib_stats_theil_sen(y + half, n - half, TREND_ALPHA, work);
+        slope = line.lo > 0 || line.hi < 0 ? line.slope : 0;
+    }
     s->n = n / width;
     for (size_t k = 0; k < s->n; k++) {
         for (size_t i = 0; i < width; i++) {

@@ -40,7 +40,8 @@ typedef struct ib_stats_steady {
 #define IB_STATS_STEADY_WORK(n) (6 * (n) + 2000016)
 
 /* y[n] in order. `trend`: a lasting slope is the law, not a change (latency grows with context):
- * the Theil-Sen line of the last half is taken off first when n >= IB_STATS_STEADY_TREND_MIN.
+ * the Theil-Sen line of the last half is taken off first when n >= IB_STATS_STEADY_TREND_MIN and
+ * its 99 % interval excludes 0.
  * Levels within max(0.5 %, 1 noise) count as equivalent; changes under 0.05 % of the level as
  * noise. Resolution of `from`: 1 value up to IB_STATS_STEADY_POINTS, else one bin. work
  * [IB_STATS_STEADY_WORK(n)] */
