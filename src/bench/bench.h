@@ -61,6 +61,7 @@ typedef struct ib_plan {
     volatile const int
         *stop_signal; /* 0 = go on; else a signal number: finish the token, then stop */
     volatile const int *continued;     /* counts SIGCONT; NULL = nobody does */
+    const char *nvml;                  /* library for a GPU; NULL = libnvidia-ml.so.1 (tests) */
     const char *sys_root;              /* in front of /proc and /sys; NULL = "" (tests) */
     uint64_t env_padding, heap_offset; /* of this process, for the record */
 } ib_plan;

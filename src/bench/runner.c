@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "bench/bench.h"
+#include "bench/meter.h"
 #include "bench/probe.h"
 #include "bench/until.h"
 #include "bench/watch.h"
@@ -38,6 +39,7 @@ static bool on_token(void *user, uint64_t now_ns, const uint32_t *ids, size_t n_
 }
 
 typedef struct bench { /* one cell while it runs */
+    ib_meter meter;    /* closed with the cell */
     ib_engine *engine;
     ib_cell *cell;
     const ib_plan *plan;
@@ -275,8 +277,10 @@ static ib_status generate(bench *b, ib_run_record *r, ib_streamer *streamer, ib_
                .stop = b->plan->stop_signal};
     if (real)
         ib_watch_begin(&watch, b->plan, mapped_weights(b));
+    ib_meter_begin(&b->meter);
     ib_status st = ib_engine_run(b->engine, &b->generation, b->batch, b->prompt.n, r->output_ids,
                                  on_token, &t, &result, err);
+    ib_meter_end(&b->meter, &r->energy_uj, &r->energy_ns);
     if (streamer) {
         r->ring_overflows = ib_streamer_finish(streamer);
         reader = ib_streamer_cost_of(streamer);
@@ -287,6 +291,25 @@ static ib_status generate(bench *b, ib_run_record *r, ib_streamer *streamer, ib_
         ib_watch_end(&watch, b->plan, &reader, r);
     keep_result(r, &result, b);
     return keep_logits(b, r, err);
+}
+
+/* What the prompt takes, from a run of one token that nobody measures. */
+static ib_status meter_prefill(bench *b, ib_error *err) {
+    ib_generation one = b->generation; /* borrows its arrays */
+    ib_generate_result result = {0};
+    ib_energy_record *e = &b->cell->energy;
+    if (!ib_meter_counts(&b->meter))
+        return IB_OK;
+    one.max_new_tokens = 1;
+    uint32_t *ids = calloc(b->n_seqs, sizeof *ids);
+    if (!ids)
+        return ib_fail_memory(err, b->n_seqs * sizeof *ids, "token ids");
+    ib_meter_begin(&b->meter);
+    ib_status st =
+        ib_engine_run(b->engine, &one, b->batch, b->prompt.n, ids, NULL, NULL, &result, err);
+    ib_meter_end(&b->meter, &e->prefill_uj, &e->prefill_ns);
+    free(ids);
+    return st;
 }
 
 /* A run that failed or made no token leaves no trace in the cell. */
@@ -434,8 +457,12 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
         st = prepare(&b, err);
     if (st == IB_OK)
         st = ib_watch_process(cell, plan, e, err);
+    if (st == IB_OK && !ib_engine_is_virtual(e))
+        st = ib_meter_open(&b.meter, plan, cell, err);
     if (st == IB_OK) {
         st = all_runs(&b, err);
+        if (st == IB_OK)
+            st = meter_prefill(&b, err);
         ib_error late = {0};
         ib_status done = finish(&b, st == IB_OK ? err : &late);
         st = st == IB_OK ? done : st;
@@ -444,6 +471,7 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
         if (st == IB_OK && plan->roofline) /* behind the look at memory: it takes some itself */
             st = ib_bench_probe_after(e, &cell->probe, err);
     }
+    ib_meter_close(&b.meter);
     ib_generation_clear(&b.generation);
     ib_ids_clear(&b.prompt);
     free(b.batch);

@@ -131,6 +131,8 @@ static const ib_field run_rows[] = {
     ROW(ib_run_record, stops, U64),
     ROW(ib_run_record, swap_ins, U64),
     ROW(ib_run_record, thermal_events, U64),
+    ROW(ib_run_record, energy_uj, U64_OPT),
+    ROW(ib_run_record, energy_ns, U64_OPT),
     ROW(ib_run_record, cpu_ns, U64_OPT),
     ROW(ib_run_record, foreign_cpu_ns, U64_OPT),
     ROW(ib_run_record, cpus_changed, BOOL),
@@ -138,6 +140,12 @@ static const ib_field run_rows[] = {
     ROW(ib_run_record, spin_after_ns, F64_OPT),
     ROW(ib_run_record, mapped_bytes, U64_OPT),
     ROW(ib_run_record, resident_bytes, U64),
+};
+
+static const ib_field energy_rows[] = {
+    ROW(ib_energy_record, source, STR),         ROW(ib_energy_record, why_not, STR),
+    ROW(ib_energy_record, idle_w, F64_OPT),     ROW(ib_energy_record, prefill_uj, U64_OPT),
+    ROW(ib_energy_record, prefill_ns, U64_OPT),
 };
 
 static const ib_field process_rows[] = {
@@ -153,6 +161,7 @@ const ib_fields ib_fields_step = TABLE(step_rows);
 const ib_fields ib_fields_memory = TABLE(memory_rows);
 const ib_fields ib_fields_probe = TABLE(probe_rows);
 const ib_fields ib_fields_run = TABLE(run_rows);
+const ib_fields ib_fields_energy = TABLE(energy_rows);
 const ib_fields ib_fields_process = TABLE(process_rows);
 
 ib_status ib_fields_set(json_t *object, const char *key, json_t *value, ib_error *err) {

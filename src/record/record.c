@@ -37,6 +37,7 @@ void ib_cell_clear(ib_cell *c) {
     ib_fields_clear(&ib_fields_asked, &c->asked);
     ib_fields_clear(&ib_fields_resolved, &c->resolved);
     ib_fields_clear(&ib_fields_model, &c->model);
+    ib_fields_clear(&ib_fields_energy, &c->energy);
     for (size_t i = 0; i < c->n_runs; i++)
         ib_run_record_clear(&c->runs[i]);
     free(c->runs);

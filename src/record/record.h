@@ -32,13 +32,14 @@ typedef struct ib_run_record { /* one repetition */
     uint64_t ring_overflows, major_faults, minor_faults, involuntary_switches, voluntary_switches;
     uint64_t window_ns; /* between the two readings of the counters; the timed window lies in it */
     uint64_t steal_ns, throttled_periods, pressure_cpu_ns, suspended_ns; /* within window_ns */
-    uint64_t process;        /* index into the cell's processes */
-    uint64_t stops;          /* times that the process was stopped and continued */
-    uint64_t swap_ins;       /* pages, of the whole machine */
-    uint64_t thermal_events; /* thermal throttling of the allowed CPUs */
-    uint64_t cpu_ns;         /* processor time of the process */
-    uint64_t foreign_cpu_ns; /* of everybody else on the allowed CPUs; 0 = none or unknown */
-    bool cpus_changed;       /* the set of allowed CPUs */
+    uint64_t process;              /* index into the cell's processes */
+    uint64_t stops;                /* times that the process was stopped and continued */
+    uint64_t swap_ins;             /* pages, of the whole machine */
+    uint64_t thermal_events;       /* thermal throttling of the allowed CPUs */
+    uint64_t energy_uj, energy_ns; /* between two readings around it; 0 = not available */
+    uint64_t cpu_ns;               /* processor time of the process */
+    uint64_t foreign_cpu_ns;       /* of everybody else on the allowed CPUs; 0 = none or unknown */
+    bool cpus_changed;             /* the set of allowed CPUs */
     double spin_before_ns, spin_after_ns;  /* a fixed chain of instructions; 0 = unknown */
     uint64_t mapped_bytes, resident_bytes; /* weights in the page cache before it; 0 = unknown */
     char logits_sha256[65];          /* of the last row(s) as little-endian fp32; "" = unknown */
@@ -103,12 +104,19 @@ typedef struct ib_memory_record { /* bytes; peaks of the device's ledger, then o
     uint64_t vm_hwm, driver_peak; /* 0 = unknown */
 } ib_memory_record;
 
+typedef struct ib_energy_record {    /* counted by the hardware; docs/methods.md */
+    char *source, *why_not;          /* owned; source NULL = not available, why_not says why */
+    double idle_w;                   /* before the runs; 0 = unknown */
+    uint64_t prefill_uj, prefill_ns; /* of an unmeasured run of one token behind the others */
+} ib_energy_record;
+
 typedef struct ib_cell { /* one point of the grid: one setting, all its repetitions */
     ib_asked asked;
     ib_resolved resolved;
     ib_model_record model;
     ib_memory_record memory;
     ib_probe_record probe;
+    ib_energy_record energy;
     uint64_t depth_ns; /* the context before the prompt (asked.n_depth ids), run once; 0 = none */
     ib_phase_record load[IB_RECORD_MAX_PHASES];
     size_t n_load;

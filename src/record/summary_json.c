@@ -4,6 +4,7 @@
 #include "record/summary_json.h"
 
 #include "record/analysis.h"
+#include "record/energy.h"
 #include "record/fields.h"
 #include "stats/quantile.h"
 
@@ -166,6 +167,20 @@ static ib_status limits(const ib_summary *s, const ib_cell *c, json_t *o, ib_err
     return limit(&s->prefill_limit, "prefill", both, err);
 }
 
+static ib_status energy(const ib_cell *c, json_t *o, ib_error *err) {
+    ib_energy_summary s;
+    json_t *e;
+    ib_energy_summarise(&s, c);
+    IB_TRY(child(o, "energy", &e, err));
+    IB_TRY(number(e, "idle_w", s.idle_w, err));
+    IB_TRY(number(e, "run_w", s.run_w, err));
+    IB_TRY(number(e, "run_j", s.run_j, err));
+    IB_TRY(number(e, "prefill_j", s.prefill_j, err));
+    IB_TRY(number(e, "decode_j", s.decode_j, err));
+    IB_TRY(number(e, "joules_per_output_token", s.per_output_token_j, err));
+    return number(e, "joules_per_prompt_token", s.per_prompt_token_j, err);
+}
+
 static ib_status steady(const ib_steady *s, json_t *o, ib_error *err) {
     json_t *all, *labels;
     IB_TRY(child(o, "steady", &all, err));
@@ -231,6 +246,7 @@ ib_status ib_summary_to_json(const ib_cell *cell, const ib_percentiles *p, json_
     IB_TRY(number(o, "prefill_gflops", s.prefill_gflops, err));
     IB_TRY(number(o, "mfu", s.mfu, err));
     IB_TRY(limits(&s, cell, o, err));
+    IB_TRY(energy(cell, o, err));
     IB_TRY(child(o, "memory", &memory, err));
     IB_TRY(ib_fields_write(&ib_fields_memory, &cell->memory, memory, err));
     IB_TRY(intervals(&s, o, err));

@@ -4,6 +4,7 @@
  * corrected summary (docs/methods.md). */
 #include "report/writers.h"
 
+#include "record/energy.h"
 #include "stats/quantile.h"
 
 #include <inttypes.h>
@@ -331,6 +332,23 @@ static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
     return ib_buf_addc(out, '\n', err);
 }
 
+static ib_status energy_line(const ib_cell *c, ib_buf *out, ib_error *err) {
+    const ib_energy_record *e = &c->energy;
+    ib_energy_summary s;
+    ib_number token, prefill, idle, run;
+    ib_energy_summarise(&s, c);
+    if (!e->source)
+        return e->why_not ? ib_buf_addf(out, err, "Energy       not available: %s\n", e->why_not)
+                          : IB_OK;
+    return ib_buf_addf(out, err,
+                       "Energy       %s J per output token, %s J for the prompt, idle taken off "
+                       "(%s W; %s W in the runs; %s)\n",
+                       ib_report_number(s.per_output_token_j, 4, &token),
+                       ib_report_number(s.prefill_j, 3, &prefill),
+                       ib_report_number(s.idle_w, 1, &idle), ib_report_number(s.run_w, 1, &run),
+                       e->source);
+}
+
 static ib_status named(const char *label, const char *name, ib_buf *out, ib_error *err) {
     IB_TRY(add(out, label, err));
     return ib_report_name(name, out, err);
@@ -376,6 +394,7 @@ static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf 
     IB_TRY(limit_line(c, &s, out, err));
     IB_TRY(split_line(c, &s, out, err));
     IB_TRY(memory_lines(c, out, err));
+    IB_TRY(energy_line(c, out, err));
     return ran_lines(c, r, &s, out, err);
 }
 

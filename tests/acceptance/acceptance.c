@@ -3,7 +3,8 @@
  * virtual clock, through runner, record, summary and comparison. Deterministic: fixed seeds.
  *   acceptance           all of them (a minute or two), a table of counts on standard output
  *   acceptance --quick   fewer trials, for the tests (bounds for that many)
- *   acceptance --table   the table alone, as Markdown, for docs/acceptance.md */
+ *   acceptance --table   the table alone, as Markdown, for docs/acceptance.md
+ *   acceptance --real    A2 and A3 on the real clock: their figures depend on the machine */
 #include "bench/bench.h"
 #include "engine/synth.h"
 #include "record/compare.h"
@@ -353,9 +354,59 @@ static void starts(size_t n) {
     }
 }
 
+/* --- A2, A3: the real clock --- */
+
+/* tool's stamps - engine's own, of one run; A3: gaps of a run whose tokens take no time. */
+static void real_run(const char *law, size_t n_tokens, bool null_engine) {
+    char id[128];
+    ib_engine *e = NULL;
+    ib_cell opened = {0}, cell = {0};
+    ib_error err = {0};
+    size_t n = 0;
+    (void)snprintf(id, sizeof id, "synth:%s", law);
+    ib_plan p = {.engine = {.model_id = id, .weights = true},
+                 .prompt = {.n_random = 8},
+                 .n_repetitions = 1,
+                 .n_batch = 1};
+    ib_generation_init(&p.generation);
+    p.generation.max_new_tokens = n_tokens;
+    if (ib_engine_open(&e, &p.engine, &opened, &err) != IB_OK ||
+        ib_bench_run_on(e, &opened, &cell, &p, &err) != IB_OK)
+        stop(&err);
+    const uint64_t *own = ib_engine_own_stamps(e, &n), *t = cell.runs[0].stamps_ns;
+    uint64_t *d = calloc(n_tokens, sizeof *d);
+    if (!d || n != n_tokens)
+        exit(1);
+    for (size_t i = 1; i <= n; i++)
+        d[i - 1] = null_engine ? t[i] - t[i - 1] : t[i] - own[i];
+    qsort(d, n, sizeof *d, by_size);
+    const bool good =
+        null_engine ? d[n / 2] <= 100 && d[n - 1 - n / 100] <= 1000 : d[n - 1 - n / 100] <= 1000;
+    printf("| %s | %s | %s | p50 %llu, p99 %llu, max %llu ns; %llu switches | %s | %s |\n",
+           null_engine ? "A3" : "A2", law,
+           null_engine ? "cost of the measuring loop per token" : "tool's stamp - engine's own",
+           (unsigned long long)d[n / 2], (unsigned long long)d[n - 1 - n / 100],
+           (unsigned long long)d[n - 1], (unsigned long long)cell.runs[0].involuntary_switches,
+           null_engine ? "p50 <= 100, p99 <= 1000 ns" : "p99 <= 1000 ns", good ? "holds" : "FAILS");
+    free(d);
+    ib_engine_close(e);
+    ib_cell_clear(&opened);
+    ib_cell_clear(&cell);
+}
+
+static int real_clock(void) {
+    real_run("constant:itl=50us", 20000, false);
+    real_run("constant:itl=1ms", 2000, false);
+    real_run("lognormal:itl=5ms", 400, false);
+    real_run("constant:itl=0ns:ttft=0ns", 1000000, true);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const char *const laws[] = {"constant", "lognormal",        "bimodal",
                                        "trend",    "lognormal:run=1%", "dependent"};
+    if (argc > 1 && strcmp(argv[1], "--real") == 0)
+        return real_clock();
     const bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
     table = argc > 1 && strcmp(argv[1], "--table") == 0;
     if (table)
