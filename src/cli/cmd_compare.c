@@ -3,6 +3,7 @@
  * compared and judged stands in record/compare.h; here records are gathered and the answer shown.
  */
 #include "cli/compare_spawn.h"
+#include "cli/record_in.h"
 #include "cli/record_out.h"
 #include "record/compare.h"
 #include "report/compare_report.h"
@@ -68,15 +69,6 @@ static ib_status add_comparison(compare_state *s, bool interleaved, size_t capac
     return IB_OK;
 }
 
-static ib_status read_record(ib_record *out, const char *path, ib_error *err) {
-    json_t *json = NULL;
-    ib_status st = ib_json_load(&json, path, 0, err);
-    if (st == IB_OK)
-        st = ib_record_from_json(out, json, path, err);
-    json_decref(json);
-    return st;
-}
-
 /* --- stored records --- */
 
 static ib_status compare_cells(compare_state *s, const ib_record r[2], size_t i, ib_error *err) {
@@ -100,9 +92,9 @@ static ib_status compare_cells(compare_state *s, const ib_record r[2], size_t i,
 static ib_status compare_stored(compare_state *s, ib_error *err) {
     const ib_options *o = &s->cli->options;
     ib_record r[2] = {{0}, {0}};
-    ib_status st = read_record(&r[0], o->args[0], err);
+    ib_status st = ib_cli_read_record(&r[0], o->args[0], err);
     if (st == IB_OK)
-        st = read_record(&r[1], o->args[1], err);
+        st = ib_cli_read_record(&r[1], o->args[1], err);
     if (st == IB_OK && (r[0].n_cells != r[1].n_cells || r[0].n_cells == 0))
         st = ib_fail(err, IB_E_INVALID,
                      "cannot pair the cells of the records: %zu against %zu; fix: compare records "
@@ -166,7 +158,7 @@ static ib_status one_run(const ib_options *o, pair_state *p, int side, size_t pa
     (void)remove(p->record_path);
     IB_TRY(ib_compare_spawn(&child, err));
     p->c->padding[side][pair] = padding;
-    ib_status st = read_record(&r, p->record_path, err);
+    ib_status st = ib_cli_read_record(&r, p->record_path, err);
     if (st == IB_OK && r.n_cells != 1)
         st = ib_fail(err, IB_E_USAGE,
                      "several settings on side %s in the command line: %zu; fix: give no lists",

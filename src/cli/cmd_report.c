@@ -1,20 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * report: saved records, rendered again from their raw stamps; several as one record with the cells
  * of all. */
+#include "cli/record_in.h"
 #include "cli/record_out.h"
 
 #include "record/merge.h"
 
 #include <stdlib.h>
-
-static ib_status read_record(ib_record *out, const char *path, ib_error *err) {
-    json_t *json = NULL;
-    ib_status st = ib_json_load(&json, path, 0, err);
-    if (st == IB_OK)
-        st = ib_record_from_json(out, json, path, err);
-    json_decref(json);
-    return st;
-}
 
 ib_status ib_cmd_report(ib_cli *cli, ib_error *err) {
     const ib_options *o = &cli->options;
@@ -31,7 +23,7 @@ ib_status ib_cmd_report(ib_cli *cli, ib_error *err) {
         return ib_fail_memory(err, o->n_args * sizeof *records, "the records");
     ib_status st = IB_OK;
     for (size_t i = 0; i < o->n_args && st == IB_OK; i++)
-        st = read_record(&records[i], inputs[i], err);
+        st = ib_cli_read_record(&records[i], inputs[i], err);
     if (st == IB_OK)
         st = ib_record_merge(&all, records, inputs, o->n_args, err);
     if (st == IB_OK)

@@ -80,10 +80,10 @@ static const ib_choice tier_choices[] = {{"scalar", NULL, false},     {"avx2", N
 static const ib_choice form_choices[] = {
     {"text", NULL, false}, {"json", NULL, false}, {NULL, NULL, false}};
 static const ib_choice compare_form_choices[] = {{"text", NULL, false},
-                                                {"json", NULL, false},
-                                                {"markdown", NULL, false},
-                                                {"html", NULL, false},
-                                                {NULL, NULL, false}};
+                                                 {"json", NULL, false},
+                                                 {"markdown", NULL, false},
+                                                 {"html", NULL, false},
+                                                 {NULL, NULL, false}};
 static const ib_choice level_choices[] = {{"error", NULL, false},
                                           {"warn", NULL, false},
                                           {"info", NULL, false},
@@ -292,7 +292,9 @@ const ib_option ib_option_rows[] = {
      .help = "replace FILE if it is a regular file; never a link, a folder or an input"},
     {ROW("percentiles", "metric-percentiles", "LIST", REPORTING), .kind = IB_OPTION_PERCENT,
      .offset = FIELD(percentiles), .fallback = "10,25,50,75,90", .group = "Output",
-     .help = "percentiles of the latencies, 0 to 100, at most 16"},
+     .help =
+         "percentiles of the latencies in every format, 0 to 100, at most 16; of ITL without it "
+         "50,90,95,99,99.9"},
     {ROW("print-median", "", NULL, REPORTING), FLAG(print_median), .group = "Output",
      .help = "a median after every tenth token line, as the reference's print_median has it"},
     {ROW("quiet", "", NULL, ALL), FLAG(quiet), .group = "Output",
