@@ -132,6 +132,52 @@ static void time_attention(bench *t, ib_attention kind, ib_type type, size_t n_t
     t->b->kv_free(t->d, kv);
 }
 
+/* A decode step's attention of all layers of a 1.1B model over a long context, against reading its
+ * cache once. */
+static void time_depth(bench *t) {
+    enum { LAYERS = 22, HEADS = 32, KV_HEADS = 4, DIM = 64, KEYS = 32768, STEPS = 5 };
+    static const size_t row = (size_t)KV_HEADS * DIM;
+    const ib_kv_spec spec = {LAYERS, 1, KV_HEADS, DIM, KEYS, IB_TYPE_BF16};
+    const ib_probe_ask ask = {.read = true};
+    ib_error err;
+    ib_kv *kv;
+    ib_probe p;
+    assert_int_equal(t->b->kv_new(t->d, &kv, &spec, &err), IB_OK);
+    float *x = malloc(KEYS * row * sizeof *x);
+    assert_non_null(x);
+    kt_normal(&t->rng, x, KEYS * row, 1.0f);
+    ib_tensor k = kt_tensor(t, x, KEYS, row), q = kt_tensor(t, x, 1, HEADS * DIM);
+    ib_tensor out = kt_tensor(t, NULL, 1, HEADS * DIM);
+    for (size_t layer = 0; layer < LAYERS; layer++) {
+        const ib_kv_write_args write = {kv, layer, k, k, {1, KEYS, 0, false}};
+        assert_int_equal(t->b->kv_write(t->d, &write, &err), IB_OK);
+    }
+    for (int round = 0; round < 2 * IB_ATTN_COUNT; round++) {
+        const ib_attention kind = (ib_attention)(round % IB_ATTN_COUNT);
+        ib_attention_args a = {kind, kv, 0, q, out, HEADS, 0.125f, 0, 0, {1, 1, KEYS - 1, true}};
+        uint64_t best = UINT64_MAX;
+        reserve(t, 1, KEYS, kind);
+        for (int step = 0; step < STEPS; step++) {
+            uint64_t begin = ib_now_ns();
+            for (a.layer = 0; a.layer < LAYERS; a.layer++)
+                assert_int_equal(t->b->attention(t->d, &a, &err), IB_OK);
+            uint64_t ns = ib_now_ns() - begin;
+            best = ns < best ? ns : best;
+        }
+        assert_int_equal(t->b->probe(t->d, &ask, &p, &err), IB_OK);
+        double bytes = 4.0 * LAYERS * KEYS * (double)row;
+        print_message("%-7s %-16s 1 query over %d keys in %d layers %8.3f ms, %.2f of a read at "
+                      "%.1f GB/s\n",
+                      t->tier, ib_attention_name(kind), (int)KEYS, (int)LAYERS, (double)best * 1e-6,
+                      (double)best * p.read_gbps / bytes, p.read_gbps);
+    }
+    kt_drop(t, out);
+    kt_drop(t, q);
+    kt_drop(t, k);
+    free(x);
+    t->b->kv_free(t->d, kv);
+}
+
 int kt_time(const char *only_tier, int n_threads) {
     static const ib_type types[] = {
         IB_TYPE_F32,  IB_TYPE_F16,  IB_TYPE_BF16, IB_TYPE_NF4,  IB_TYPE_FP4,    IB_TYPE_INT8,
@@ -154,6 +200,7 @@ int kt_time(const char *only_tier, int n_threads) {
                 time_attention(&t, (ib_attention)kind, type, 1, 2048);
                 time_attention(&t, (ib_attention)kind, type, 256, 512);
             }
+        time_depth(&t);
         kt_close(&t);
     }
     return 0;
