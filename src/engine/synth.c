@@ -189,7 +189,7 @@ ib_status ib_synth_run(ib_synth *s, const ib_generation *g, size_t n_prompt, uin
         out->cancelled = on_token && !on_token(user, now, s->ids, s->n_seqs);
         if (out->stopped_by_eos || out->cancelled)
             break;
-        took = ib_law_token(&draw, position++);
+        took = s->law.itl_ns > 0 ? ib_law_token(&draw, position++) : 0; /* 0: nothing to draw */
     }
     return IB_OK;
 }

@@ -96,6 +96,16 @@ static void remember(run *r, uint64_t made, uint32_t *out_ids) {
     }
 }
 
+#ifdef IB_TEST_SPIN_NS /* a build that is slower on purpose, for tests of comparisons */
+static void slow_down(void) {
+    const uint64_t end = ib_now_ns() + IB_TEST_SPIN_NS;
+    while (ib_now_ns() < end) {
+    }
+}
+#else
+static void slow_down(void) {}
+#endif
+
 static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *user,
                       ib_generate_result *out, ib_error *err) {
     out->request_ns = ib_now_ns();
@@ -106,6 +116,7 @@ static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *use
     for (uint64_t made = 0;; made++) {
         if (r->finite)
             out->first_not_finite = made; /* moves on until it is */
+        slow_down();
         IB_TRY(choose(r, made, err));
         const uint64_t now = ib_now_ns();
         if (made) {
