@@ -62,8 +62,17 @@ typedef struct ib_device_config {
     int n_threads;        /* cpu: 0 = physical cores allowed to the process */
     const char *cpu_tier; /* cpu: NULL = best; "scalar", "avx2", "avx512", ... */
     ib_compute compute;
+    const char *form; /* xpu: NULL = what the device offers; "single", "local", "subgroup", ... */
+    const char *kernel_cache_dir; /* xpu: where built kernels are kept; NULL = nowhere */
     const ib_log *log;
 } ib_device_config;
+
+/* By the device's own clock, and what building kernels took; all 0 where there is no such thing. */
+typedef struct ib_device_timing {
+    uint64_t compile_ns, n_built, n_kept; /* kernels built here, or found from before */
+    /* decode steps: first kernel's start to the step's end, and how long that kernel was queued */
+    uint64_t n_steps, device_ns, queue_ns;
+} ib_device_timing;
 
 typedef struct ib_device_info {
     char kind[16]; /* "cpu", "xpu", "cuda" */
@@ -218,6 +227,8 @@ typedef struct ib_backend {
     ib_status (*add_norm)(ib_device *d, ib_tensor x, ib_tensor y, float scale,
                           const ib_norm_args *n, ib_error *err);
 
+    /* NULL: the kind has no clock of its own. Not while a step runs. */
+    void (*timing)(ib_device *d, ib_device_timing *out);
     /* what the machine can do at most (probe.h); NULL: not measured on this kind */
     ib_status (*probe)(ib_device *d, const struct ib_probe_ask *ask, struct ib_probe *out,
                        ib_error *err);

@@ -174,7 +174,7 @@ static ib_status make_depth(bench *b, ib_ids *ids, ib_error *err) {
 static ib_status prepare_session(bench *b, ib_error *err) {
     ib_ids ids = {0};
     ib_engine_depth depth = {.stop = b->plan->stop_signal};
-    const uint64_t start = ib_now_ns();
+    const uint64_t start = ib_now_ns(), built = ib_engine_kernels_ns(b->engine);
     ib_status st = make_depth(b, &ids, err);
     depth.ids = ids.ids;
     depth.n = ids.n;
@@ -183,7 +183,10 @@ static ib_status prepare_session(bench *b, ib_error *err) {
                                   (size_t)b->generation.max_new_tokens, b->n_seqs, err);
     ib_ids_clear(&ids);
     IB_TRY(st);
-    ib_cell_add_phase(b->cell, "session", ib_now_ns() - start - depth.took_ns);
+    const uint64_t kernels = ib_engine_kernels_ns(b->engine) - built;
+    ib_cell_add_phase(b->cell, "session", ib_now_ns() - start - depth.took_ns - kernels);
+    if (kernels > 0)
+        ib_cell_add_phase(b->cell, "session_kernels", kernels);
     b->cell->depth_ns = depth.took_ns;
     return IB_OK;
 }
@@ -437,6 +440,7 @@ static void keep_step_bytes(bench *b, const ib_run_record *r) {
 static ib_status finish(bench *b, ib_error *err) {
     ib_run_record *first = NULL;
     ib_engine_memory(b->engine, &b->cell->memory);
+    ib_engine_device_clock(b->engine, &b->cell->device_clock);
     for (size_t i = 0; i < b->cell->n_runs && !first; i++)
         if (!b->cell->runs[i].warmup)
             first = &b->cell->runs[i];

@@ -81,5 +81,9 @@ size_t ib_engine_n_logits(const ib_engine *e);
 ib_status ib_engine_logits(ib_engine *e, float *out, ib_error *err) IB_MUST_CHECK;
 /* Peak memory so far: ledger of the device, VmHWM of the process. */
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out);
+/* What the device's own clock and its compiler tell so far; zeros where it has none. */
+void ib_engine_device_clock(const ib_engine *e, ib_device_clock *out);
+/* Time that building kernels for the device took so far, first launches included. */
+uint64_t ib_engine_kernels_ns(const ib_engine *e);
 
 #endif

@@ -202,18 +202,47 @@ static ib_status settle_dtype(ib_engine *e, const ib_engine_config *c, ib_error 
     return IB_OK;
 }
 
+static void read_timing(const ib_engine *e, ib_device_timing *out) {
+    *out = (ib_device_timing){0};
+    if (e->device && ib_backend_of(e->device)->timing)
+        ib_backend_of(e->device)->timing(e->device, out);
+}
+
+uint64_t ib_engine_kernels_ns(const ib_engine *e) {
+    ib_device_timing t;
+    read_timing(e, &t);
+    return t.compile_ns;
+}
+
+/* Where kernels built for a device are kept: $XDG_CACHE_HOME or ~/.cache, inferbench/kernels.
+ * malloc'd; NULL without either, or when out of memory: they are then built each time. */
+static char *kernel_cache(const ib_engine_config *c) {
+    const ib_hub_env *env = c->hub_env;
+    const char *xdg = env ? env->xdg_cache_home : NULL, *home = env ? env->home : NULL;
+    if (xdg && *xdg == '/')
+        return ib_path_join(xdg, "inferbench/kernels");
+    return home && *home == '/' ? ib_path_join(home, ".cache/inferbench/kernels") : NULL;
+}
+
 static ib_status open_device(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    char *kernels = kernel_cache(c);
     const ib_device_config config = {.n_threads = c->n_threads,
+                                     .kernel_cache_dir = kernels,
                                      .cpu_tier = c->cpu_tier,
                                      .compute =
                                          c->dtype == IB_TYPE_F32 ? IB_COMPUTE_FLOAT32 : c->compute,
                                      .log = c->log};
+    ib_status st = IB_OK;
     if (c->dtype == IB_TYPE_F32 && c->compute == IB_COMPUTE_INT8)
-        return ib_fail(err, IB_E_USAGE,
-                       "--compute int8 with --dtype float32, which means float32 throughout; fix: "
-                       "leave one of them out");
-    IB_TRY(settle_dtype(e, c, err));
-    IB_TRY(ib_device_open(&e->device, c->device ? c->device : "auto", &config, err));
+        st = ib_fail(err, IB_E_USAGE,
+                     "--compute int8 with --dtype float32, which means float32 throughout; fix: "
+                     "leave one of them out");
+    if (st == IB_OK)
+        st = settle_dtype(e, c, err);
+    if (st == IB_OK)
+        st = ib_device_open(&e->device, c->device ? c->device : "auto", &config, err);
+    free(kernels);
+    IB_TRY(st);
     if (c->on_device) {
         ib_device_info info = {0};
         ib_backend_of(e->device)->info(e->device, &info);
@@ -245,13 +274,15 @@ static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *ce
         if (e->synth || (phases[i].weights_only && !c->weights) ||
             (phases[i].synthetic_only && !e->synthetic))
             continue;
-        uint64_t start = ib_now_ns();
+        uint64_t start = ib_now_ns(), kernels = ib_engine_kernels_ns(e);
         IB_TRY(phases[i].run(e, c, err));
-        uint64_t took = ib_now_ns() - start;
+        uint64_t took = ib_now_ns() - start - (ib_engine_kernels_ns(e) - kernels);
         if (cell)
             ib_cell_add_phase(cell, phases[i].name, took);
         ib_log_debug(c->log, "%s: %llu us", phases[i].name, (unsigned long long)(took / 1000));
     }
+    if (cell && ib_engine_kernels_ns(e) > 0)
+        ib_cell_add_phase(cell, "kernels", ib_engine_kernels_ns(e));
     return IB_OK;
 }
 
@@ -417,6 +448,16 @@ ib_status ib_engine_logits(ib_engine *e, float *out, ib_error *err) {
     if (!e->session)
         return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
     return ib_session_logits(e->session, out, err);
+}
+
+void ib_engine_device_clock(const ib_engine *e, ib_device_clock *out) {
+    ib_device_timing t;
+    read_timing(e, &t);
+    *out = (ib_device_clock){.n_steps = t.n_steps,
+                             .step_ns = t.device_ns,
+                             .queue_ns = t.queue_ns,
+                             .n_kernels_built = t.n_built,
+                             .n_kernels_kept = t.n_kept};
 }
 
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out) {

@@ -90,6 +90,11 @@ static const ib_field memory_rows[] = {
     NAMED(ib_memory_record, "driver_peak_bytes", driver_peak, U64_OPT),
 };
 
+static const ib_field device_clock_rows[] = {
+    ROW(ib_device_clock, n_steps, U64_OPT),        ROW(ib_device_clock, step_ns, U64_OPT),
+    ROW(ib_device_clock, queue_ns, U64_OPT),       ROW(ib_device_clock, n_kernels_built, U64_OPT),
+    ROW(ib_device_clock, n_kernels_kept, U64_OPT),
+};
 static const ib_field probe_rows[] = {
     ROW(ib_probe_record, done, BOOL),
     ROW(ib_probe_record, ping_before_ns, F64_OPT),
@@ -160,6 +165,7 @@ const ib_fields ib_fields_model = TABLE(model_rows);
 const ib_fields ib_fields_step = TABLE(step_rows);
 const ib_fields ib_fields_memory = TABLE(memory_rows);
 const ib_fields ib_fields_probe = TABLE(probe_rows);
+const ib_fields ib_fields_device_clock = TABLE(device_clock_rows);
 const ib_fields ib_fields_run = TABLE(run_rows);
 const ib_fields ib_fields_energy = TABLE(energy_rows);
 const ib_fields ib_fields_process = TABLE(process_rows);

@@ -209,6 +209,9 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     const json_t *energy = json_object_get(o, "energy"); /* likewise */
     if (energy)
         IB_TRY(ib_fields_read(&ib_fields_energy, &c->energy, energy, where, err));
+    const json_t *device_clock = json_object_get(o, "device_clock"); /* likewise */
+    if (device_clock)
+        IB_TRY(ib_fields_read(&ib_fields_device_clock, &c->device_clock, device_clock, where, err));
     IB_TRY(ib_json_get_i64(o, "depth_ns", 0, 0, INT64_MAX, &number, where, err));
     c->depth_ns = (uint64_t)number;
     IB_TRY(read_load(c, o, where, err));

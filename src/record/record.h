@@ -99,6 +99,12 @@ typedef struct ib_probe_record { /* the machine's limits (backend/probe.h); 0 = 
     bool read_weights;
 } ib_probe_record;
 
+typedef struct ib_device_clock { /* by the device's own clock, warm-up runs included; 0 = unknown */
+    uint64_t n_steps, step_ns, queue_ns; /* decode steps: sum of their spans, and of the waits of
+                                            their first kernels in the queue */
+    uint64_t n_kernels_built, n_kernels_kept; /* programs compiled here, or kept from before */
+} ib_device_clock;
+
 typedef struct ib_memory_record { /* bytes; peaks of the device's ledger, then of the process */
     uint64_t weights, weights_mapped, kv, scratch, io, peak_total;
     uint64_t vm_hwm, driver_peak; /* 0 = unknown */
@@ -117,6 +123,7 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     ib_memory_record memory;
     ib_probe_record probe;
     ib_energy_record energy;
+    ib_device_clock device_clock;
     uint64_t depth_ns; /* the context before the prompt (asked.n_depth ids), run once; 0 = none */
     ib_phase_record load[IB_RECORD_MAX_PHASES];
     size_t n_load;

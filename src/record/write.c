@@ -133,6 +133,8 @@ static ib_status cell_json(const ib_cell *c, const ib_percentiles *p, json_t *o,
     IB_TRY(ib_fields_write(&ib_fields_probe, &c->probe, part, err));
     IB_TRY(child(o, "energy", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_energy, &c->energy, part, err));
+    IB_TRY(child(o, "device_clock", json_object(), &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_device_clock, &c->device_clock, part, err));
     IB_TRY(ib_fields_set(o, "depth_ns", json_integer((json_int_t)c->depth_ns), err));
     IB_TRY(child(o, "load_ns", json_object(), &part, err));
     IB_TRY(load_json(c, part, err));

@@ -285,7 +285,7 @@ static uint64_t scratch_of(ib_attention kind, size_t n_tokens, size_t n_ctx) {
                               .n_vocab = 64,
                               .n_logit_rows = 1,
                               .attention = kind};
-    assert_true(kt_open(&t, "scalar", 1));
+    assert_true(kt_open(&t, kt_plain, 1));
     kt_reserve(&t, &limits);
     t.b->ledger(t.d, &l);
     kt_close(&t);
@@ -309,7 +309,7 @@ static void test_refusals(void **state) {
     bench t;
     ib_error err;
     ib_kv *kv;
-    assert_true(kt_open(&t, "scalar", 1));
+    assert_true(kt_open(&t, kt_plain, 1));
     ib_kv_spec spec = {1, 1, 1, 64, 10, IB_TYPE_I8};
     assert_int_equal(t.b->kv_new(t.d, &kv, &spec, &err), IB_E_UNSUPPORTED);
     spec.type = IB_TYPE_F16;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The kernel tests: every operation of the CPU backend on every tier of this machine. With
- * --time [TIER [THREADS]] they print speeds instead. */
+ * --time [TIER [THREADS]] they print speeds instead. With --xpu in front, both take the OpenCL
+ * backend on the driver for the processor, every form of its kernels. */
 #include "kernels.h"
 
 #include <math.h>
@@ -10,31 +11,82 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-const char *const kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16"};
+const char *kt_tiers[KT_TIERS] = {"scalar", "avx2", "avx512", "avx512vnni", "avx512bf16", ""};
+const char kt_plain[] = "plain";
+static const char *const forms[KT_TIERS] = {"single",    "local",   "subgroup",
+                                            "subgroup8", "engine8", "engine16"};
+static bool xpu;
+
+/* Devices of the OpenCL backend stay open between tests: opening one builds kernels. */
+static struct {
+    ib_device *d;
+    const char *tier;
+    ib_compute compute;
+} kept[2 * KT_TIERS];
+static size_t n_kept;
+
+static ib_device *find_kept(const char *tier, ib_compute compute) {
+    for (size_t i = 0; i < n_kept; i++)
+        if (kept[i].tier == tier && kept[i].compute == compute)
+            return kept[i].d;
+    return NULL;
+}
+
+static void tell_once(const char *tier, const char *why) {
+    static const char *told[KT_TIERS];
+    for (size_t i = 0; i < KT_TIERS; i++)
+        if (kt_tiers[i] == tier && !told[i]) {
+            print_message("skipped: %s\n", why);
+            told[i] = tier;
+        }
+}
 
 bool kt_open(bench *t, const char *tier, int n_threads) {
     return kt_open_compute(t, tier, n_threads, IB_COMPUTE_FLOAT32);
 }
 
+bool kt_is_bf16(const bench *t) {
+    return strncmp(t->tier, "engine", 6) == 0;
+}
+
 bool kt_open_compute(bench *t, const char *tier, int n_threads, ib_compute compute) {
     ib_error err;
-    const ib_device_config config = {.n_threads = n_threads, .cpu_tier = tier, .compute = compute};
+    const bool plain = tier == kt_plain;
     memset(t, 0, sizeof *t);
     ib_rng_init(&t->rng, 42);
-    ib_status status = ib_device_open(&t->d, "cpu", &config, &err);
-    if (status == IB_E_DEVICE || status == IB_E_USAGE) {
-        static const char *told[KT_TIERS]; /* each reason once */
-        for (size_t i = 0; i < KT_TIERS; i++)
-            if (kt_tiers[i] == tier && !told[i]) {
-                print_message("skipped: %s\n", err.text);
-                told[i] = tier;
-            }
+    for (size_t i = KT_TIERS; plain && i-- > 0;)
+        tier = *kt_tiers[i] ? kt_tiers[i] : tier;
+    if (!*tier)
         return false;
+    const ib_device_config config = {.n_threads = n_threads,
+                                     .cpu_tier = xpu ? NULL : tier,
+                                     .form = xpu ? tier : NULL,
+                                     .compute = compute};
+    t->d = plain ? NULL : find_kept(tier, compute);
+    if (!t->d) {
+        ib_status status = ib_device_open(&t->d, xpu ? "xpu:cpu" : "cpu", &config, &err);
+        if (status == IB_E_DEVICE || status == IB_E_USAGE) {
+            tell_once(tier, err.text);
+            return false;
+        }
+        if (status != IB_OK)
+            fail_msg("%s", err.text);
+        if (xpu && !plain && n_kept < sizeof kept / sizeof *kept) {
+            kept[n_kept].d = t->d;
+            kept[n_kept].tier = tier;
+            kept[n_kept++].compute = compute;
+        }
     }
-    assert_int_equal(status, IB_OK);
     t->b = ib_backend_of(t->d);
     t->tier = tier;
     return true;
+}
+
+static bool is_kept(const ib_device *d) {
+    for (size_t i = 0; i < n_kept; i++)
+        if (kept[i].d == d)
+            return true;
+    return false;
 }
 
 void kt_close(bench *t) {
@@ -44,7 +96,27 @@ void kt_close(bench *t) {
     assert_int_equal(l.now[IB_MEM_KV], 0);
     assert_int_equal(l.now[IB_MEM_IO], 0);
     assert_int_equal(l.mapped_bytes, 0);
-    ib_device_close(t->d);
+    if (!is_kept(t->d))
+        ib_device_close(t->d);
+}
+
+/* The forms (or the one that is named) in place of the tiers; false when no device can run them. */
+static bool use_xpu(const char *form) {
+    ib_error err;
+    ib_device *d;
+    const ib_device_config config = {.compute = IB_COMPUTE_FLOAT32};
+    ib_device_info info;
+    if (ib_device_open(&d, "xpu:cpu", &config, &err) != IB_OK) {
+        print_message("skipped: %s\n", err.text);
+        return false;
+    }
+    ib_backend_of(d)->info(d, &info);
+    print_message("device %s (%s)\n", info.name, info.driver);
+    ib_device_close(d);
+    for (size_t i = 0; i < KT_TIERS; i++)
+        kt_tiers[i] = !form || strcmp(form, forms[i]) == 0 ? forms[i] : "";
+    xpu = true;
+    return true;
 }
 
 void kt_reserve(bench *t, const ib_limits *limits) {
@@ -241,6 +313,13 @@ void kt_expect(double error, double limit, const char *fmt, ...) {
 }
 
 int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--xpu") == 0) {
+        const char *form = argc > 2 && argv[2][0] != '-' ? argv[2] : NULL;
+        if (!use_xpu(form))
+            return 77;
+        argv += form ? 2 : 1;
+        argc -= form ? 2 : 1;
+    }
     if (argc > 1 && strcmp(argv[1], "--time") == 0)
         return kt_time(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3][0] - '0' : 0);
     int failed = kt_linear_tests();
@@ -249,5 +328,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < sizeof worst / sizeof *worst && worst[i].limit > 0; i++)
         print_message("limit %.1e: largest error %.2e (%s)\n", worst[i].limit, worst[i].error,
                       worst[i].what);
+    for (size_t i = 0; i < n_kept; i++)
+        ib_device_close(kept[i].d);
     return failed ? 1 : 0;
 }

@@ -21,8 +21,13 @@ typedef struct bench {
     ib_rng rng;
 } bench;
 
-enum { KT_TIERS = 5 };
-extern const char *const kt_tiers[KT_TIERS];
+/* Tiers of the CPU backend; with --xpu forms of the OpenCL backend's kernels instead. "" = none. */
+enum { KT_TIERS = 6 };
+extern const char *kt_tiers[KT_TIERS];
+/* The first that runs here, opened afresh: what the tests of one tier alone take. */
+extern const char kt_plain[];
+/* Whether the tier's products of many rows round weights to bf16 unless float32 is asked for. */
+bool kt_is_bf16(const bench *t);
 
 /* False, with a printed reason, when the tier cannot run here. */
 bool kt_open(bench *t, const char *tier, int n_threads); /* compute float32 */

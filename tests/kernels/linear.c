@@ -131,6 +131,9 @@ static void test_formats(void **state) {
     }
 }
 
+/* Weights rounded to 8 bits of mantissa: 2^-9 / sqrt(3) of each, on the average. */
+static const double BF16 = 4e-3;
+
 /* Compute "auto" may round the 4-bit formats to 16 bits, for few rows: 8e-5 for many columns (the
  * rounding of the NF4 table, random per code), more where few codes repeat. */
 static void test_auto_compute(void **state) {
@@ -141,8 +144,8 @@ static void test_auto_compute(void **state) {
             continue;
         reserve(&t);
         for (size_t i = 0; i < N_SHAPES; i++)
-            for (size_t rows = 1; rows <= 4; rows++)
-                check_shape(&t, &shapes[i], rows, 1.0f, rows == 2, 2e-4);
+            for (size_t rows = 1; rows <= (kt_is_bf16(&t) ? 5 : 4); rows++)
+                check_shape(&t, &shapes[i], rows, 1.0f, rows == 2, kt_is_bf16(&t) ? BF16 : 2e-4);
         kt_close(&t);
     }
 }
@@ -240,7 +243,11 @@ static void test_embedding(void **state) {
             }
             ids[0] = (int32_t)s->rows;
             assert_int_equal(t.b->upload(t.d, ti.buffer, 0, ids, sizeof ids, &err), IB_OK);
-            assert_int_equal(t.b->embed(t.d, placed, ti, out, 1.0f, &err), IB_E_INPUT);
+            /* refused, or, where ids are on a device, told by NaN */
+            ib_status outside = t.b->embed(t.d, placed, ti, out, 1.0f, &err);
+            free(got);
+            got = kt_read(&t, out);
+            assert_true(outside == IB_E_INPUT || (outside == IB_OK && isnan(got[0])));
             free(want);
             free(got);
             kt_drop(&t, out);
@@ -444,7 +451,7 @@ static void test_refusals(void **state) {
     ib_error err;
     kt_weights w;
     ib_weight *placed;
-    assert_true(kt_open(&t, "scalar", 1));
+    assert_true(kt_open(&t, kt_plain, 1));
     kt_matrix(&w, &t.rng, IB_TYPE_Q4_K, 4, 256, 0, false);
     ib_matrix bad = w.m;
     bad.data_bytes--;

@@ -228,7 +228,7 @@ static void test_time_and_memory(void **state) {
     ib_error err;
     ib_ledger before, after;
     uint64_t ns;
-    assert_true(kt_open(&t, "scalar", 1));
+    assert_true(kt_open(&t, kt_plain, 1));
     assert_int_equal(t.b->mark(t.d, 0, &err), IB_OK);
     assert_int_equal(t.b->mark(t.d, 7, &err), IB_OK);
     assert_int_equal(t.b->elapsed_ns(t.d, 0, 7, &ns, &err), IB_OK);

@@ -14,4 +14,9 @@ if(Python3_FOUND)
     COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/test_report_browser.py" -v)
   set_tests_properties(e2e_report_browser PROPERTIES ENVIRONMENT "IB_BIN=$<TARGET_FILE:inferbench>"
     SKIP_RETURN_CODE 77 TIMEOUT 300)
+  add_test(NAME e2e_xpu_ocloc
+    COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/test_xpu_ocloc.py" -v)
+  add_test(NAME e2e_xpu_ocloc_all CONFIGURATIONS slow
+    COMMAND "${Python3_EXECUTABLE}" "${CMAKE_SOURCE_DIR}/tests/e2e/test_xpu_ocloc.py" -v)
+  set_tests_properties(e2e_xpu_ocloc_all PROPERTIES ENVIRONMENT "IB_OCLOC=all" TIMEOUT 3600)
 endif()

@@ -71,7 +71,7 @@ const char *ib_cl_error_name(cl_int code) {
 
 ib_status ib_cl_fail(cl_int code, const char *doing, ib_error *err) {
     bool memory = code == CL_MEM_OBJECT_ALLOCATION_FAILURE || code == CL_OUT_OF_HOST_MEMORY ||
-                  code == CL_OUT_OF_RESOURCES || code == CL_INVALID_BUFFER_SIZE;
+                  code == CL_INVALID_BUFFER_SIZE;
     return ib_fail(err, memory ? IB_E_RESOURCE : IB_E_DEVICE, "device xpu: %s: %s (%d); fix: %s",
                    doing, ib_cl_error_name(code), (int)code,
                    memory ? "use a smaller model or context" : "check the device and its driver");

@@ -21,6 +21,8 @@
     X(clCreateCommandQueue)                                                                        \
     X(clReleaseCommandQueue)                                                                       \
     X(clCreateProgramWithSource)                                                                   \
+    X(clCreateProgramWithBinary)                                                                   \
+    X(clGetProgramInfo)                                                                            \
     X(clBuildProgram)                                                                              \
     X(clGetProgramBuildInfo)                                                                       \
     X(clReleaseProgram)                                                                            \
@@ -36,6 +38,7 @@
     X(clFinish)                                                                                    \
     X(clFlush)                                                                                     \
     X(clWaitForEvents)                                                                             \
+    X(clGetEventInfo)                                                                              \
     X(clGetEventProfilingInfo)                                                                     \
     X(clReleaseEvent)
 
@@ -59,7 +62,8 @@ typedef struct ib_cl_api {
 ib_status ib_cl_load(const ib_cl_api **out, ib_error *err) IB_MUST_CHECK;
 /* "CL_OUT_OF_RESOURCES" and so on. */
 const char *ib_cl_error_name(cl_int code);
-/* Sets err for a failed call: IB_E_RESOURCE when memory ran out, else IB_E_DEVICE. */
+/* Sets err for a failed call: IB_E_RESOURCE when memory ran out, else IB_E_DEVICE.
+ * CL_OUT_OF_RESOURCES counts as the latter: drivers report lost devices and failed kernels so. */
 ib_status ib_cl_fail(cl_int code, const char *doing, ib_error *err);
 
 #endif

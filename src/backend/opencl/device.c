@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * OpenCL devices: which there are, which one is meant, opening and closing, marks, the table.
- *
- * Order: Intel's GPUs first, then other GPUs. The host's processor (a CPU driver) is used only for
- * "xpu:cpu". */
+ * The OpenCL device: opening, closing, what it supports, and the table of the backend. */
 #include "backend/builtin.h"
 #include "backend/opencl/xpu.h"
 
@@ -10,73 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_intel(const ib_cl_api *cl, cl_device_id id) {
-    char vendor[64] = "";
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_VENDOR, sizeof vendor, vendor, NULL);
-    return strstr(vendor, "Intel") != NULL;
-}
-
-static void move_intel_first(const ib_cl_api *cl, cl_device_id *devices, int n) {
-    int next = 0;
-    for (int i = 0; i < n; i++) {
-        if (!is_intel(cl, devices[i]))
-            continue;
-        cl_device_id found = devices[i];
-        memmove(devices + next + 1, devices + next, (size_t)(i - next) * sizeof *devices);
-        devices[next++] = found;
-    }
-}
-
-ib_status ib_xpu_list(const ib_cl_api *cl, cl_device_id *devices, int *n, bool host_cpu,
-                      ib_error *err) {
-    cl_platform_id platforms[16];
-    cl_uint n_platforms = 0;
-    cl_int code = cl->clGetPlatformIDs(16, platforms, &n_platforms);
-    *n = 0;
-    if (code == -1001 || (code == CL_SUCCESS && n_platforms == 0))
-        return IB_OK; /* the loader is there, no driver is */
-    if (code != CL_SUCCESS)
-        return ib_cl_fail(code, "listing platforms", err);
-    for (cl_uint p = 0; p < n_platforms && p < 16; p++) {
-        cl_uint found = 0;
-        code = cl->clGetDeviceIDs(platforms[p], host_cpu ? CL_DEVICE_TYPE_CPU : CL_DEVICE_TYPE_GPU,
-                                  (cl_uint)(IB_XPU_MAX_DEVICES - *n), devices + *n, &found);
-        if (code == CL_SUCCESS)
-            *n += (int)found < IB_XPU_MAX_DEVICES - *n ? (int)found : IB_XPU_MAX_DEVICES - *n;
-    }
-    move_intel_first(cl, devices, *n);
-    return IB_OK;
-}
-
 static ib_status xpu_count(int *n, ib_error *err) {
     const ib_cl_api *cl;
     cl_device_id devices[IB_XPU_MAX_DEVICES];
     *n = 0;
     IB_TRY(ib_cl_load(&cl, err));
     return ib_xpu_list(cl, devices, n, false, err);
-}
-
-static void read_info(const ib_cl_api *cl, cl_device_id id, ib_device_info *out) {
-    char version[256] = "", driver[48] = "", extensions[4096] = "";
-    static const char *const wanted[] = {"cl_khr_fp16", "cl_khr_subgroups", "cl_intel_subgroups",
-                                         "cl_intel_required_subgroup_size",
-                                         "cl_intel_subgroup_matrix_multiply_accumulate"};
-    cl_ulong memory = 0;
-    cl_uint units = 0;
-    *out = (ib_device_info){.kind = "xpu", .tier = "plain", .compute = "float32"};
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_NAME, sizeof out->name - 1, out->name, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_VENDOR, sizeof out->vendor - 1, out->vendor, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_VERSION, sizeof version, version, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DRIVER_VERSION, sizeof driver, driver, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_EXTENSIONS, sizeof extensions, extensions, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof memory, &memory, NULL);
-    (void)cl->clGetDeviceInfo(id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof units, &units, NULL);
-    (void)snprintf(out->driver, sizeof out->driver, "%s, driver %s", version, driver);
-    out->memory_bytes = memory;
-    size_t n = (size_t)snprintf(out->features, sizeof out->features, "units=%u", (unsigned)units);
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++)
-        if (strstr(extensions, wanted[i]) && n < sizeof out->features)
-            n += (size_t)snprintf(out->features + n, sizeof out->features - n, " %s", wanted[i]);
 }
 
 static ib_status pick(const ib_cl_api *cl, int index, cl_device_id *out, ib_error *err) {
@@ -98,7 +34,7 @@ static ib_status xpu_describe(int index, ib_device_info *out, ib_error *err) {
     *out = (ib_device_info){.kind = "xpu"};
     IB_TRY(ib_cl_load(&cl, err));
     IB_TRY(pick(cl, index, &id, err));
-    read_info(cl, id, out);
+    ib_xpu_read_info(cl, id, out);
     return IB_OK;
 }
 
@@ -107,31 +43,59 @@ static void xpu_close(ib_device *d) {
         return;
     if (d->queue)
         (void)d->cl->clFinish(d->queue);
-    for (int i = 0; i < IB_XPU_MARKS; i++)
-        if (d->marks[i])
-            (void)d->cl->clReleaseEvent(d->marks[i]);
-    ib_xpu_release(d, d->scratch, d->scratch_bytes, IB_MEM_SCRATCH);
-    ib_xpu_release(d, d->none, 4, IB_MEM_SCRATCH);
+    ib_xpu_timing_close(d);
+    ib_xpu_free_scratch(d);
+    ib_xpu_release(d, d->zeros, IB_XPU_SPARE_BYTES, IB_MEM_SCRATCH);
+    ib_xpu_release(d, d->sink, IB_XPU_SPARE_BYTES, IB_MEM_SCRATCH);
     ib_xpu_release_programs(d);
     if (d->queue)
         (void)d->cl->clReleaseCommandQueue(d->queue);
     if (d->context)
         (void)d->cl->clReleaseContext(d->context);
+    free(d->cache_dir);
     free(d);
 }
 
-static ib_status open_queue(ib_device *d, int index, ib_error *err) {
+static ib_status open_queue(ib_device *d, ib_error *err) {
     cl_int code = CL_SUCCESS;
-    IB_TRY(pick(d->cl, index, &d->id, err));
-    read_info(d->cl, d->id, &d->info);
     d->context = d->cl->clCreateContext(NULL, 1, &d->id, NULL, NULL, &code);
     if (!d->context)
         return ib_cl_fail(code, "creating a context", err);
     d->queue = d->cl->clCreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
     if (!d->queue)
         return ib_cl_fail(code, "creating a queue", err);
-    IB_TRY(ib_xpu_alloc(d, &d->none, 4, NULL, IB_MEM_SCRATCH, "allocating", err));
-    return ib_xpu_build_common(d, err);
+    return IB_OK;
+}
+
+static ib_status open_spare(ib_device *d, ib_error *err) {
+    void *zeros = calloc(1, IB_XPU_SPARE_BYTES);
+    if (!zeros)
+        return ib_fail_memory(err, IB_XPU_SPARE_BYTES, "a device");
+    ib_status st = ib_xpu_alloc(d, &d->zeros, IB_XPU_SPARE_BYTES, zeros, IB_MEM_SCRATCH,
+                                "allocating scratch", err);
+    if (st == IB_OK)
+        st = ib_xpu_alloc(d, &d->sink, IB_XPU_SPARE_BYTES, zeros, IB_MEM_SCRATCH,
+                          "allocating scratch", err);
+    free(zeros);
+    return st;
+}
+
+static ib_status settle(ib_device *d, const ib_device_config *c, ib_error *err) {
+    IB_TRY(pick(d->cl, c->index, &d->id, err));
+    ib_xpu_read_info(d->cl, d->id, &d->info);
+    IB_TRY(ib_xpu_settle_form(d, c->form, c->compute, err));
+    (void)snprintf(d->identity, sizeof d->identity, "%s|%s|%s|%s", d->info.name, d->info.vendor,
+                   d->info.driver, d->info.features);
+    if (c->kernel_cache_dir) {
+        d->cache_dir = malloc(strlen(c->kernel_cache_dir) + 1);
+        if (!d->cache_dir)
+            return ib_fail_memory(err, strlen(c->kernel_cache_dir) + 1, "a device");
+        memcpy(d->cache_dir, c->kernel_cache_dir, strlen(c->kernel_cache_dir) + 1);
+    }
+    IB_TRY(open_queue(d, err));
+    IB_TRY(open_spare(d, err));
+    IB_TRY(ib_xpu_need_rows(d, err));
+    return ib_xpu_warm_rows(d, err);
 }
 
 static ib_status xpu_open(ib_device **out, const ib_device_config *config, ib_error *err) {
@@ -146,12 +110,14 @@ static ib_status xpu_open(ib_device **out, const ib_device_config *config, ib_er
         return ib_fail_memory(err, sizeof *d, "a device");
     d->head.backend = &ib_backend_xpu;
     d->cl = cl;
-    ib_status st = open_queue(d, config->index, err);
+    d->log = config->log;
+    ib_status st = settle(d, config, err);
     if (st != IB_OK) {
         xpu_close(d);
         return st;
     }
-    ib_log_info(config->log, "device xpu: %s (%s)", d->info.name, d->info.driver);
+    ib_log_info(config->log, "device xpu: %s (%s), %s kernels", d->info.name, d->info.driver,
+                d->info.tier);
     *out = d;
     return IB_OK;
 }
@@ -164,8 +130,10 @@ static ib_status xpu_supports(const ib_device *d, ib_op op, ib_type type, size_t
                               ib_error *err) {
     (void)d;
     bool ok = true;
-    if (op == IB_OP_LINEAR || op == IB_OP_EMBED)
+    if (op == IB_OP_LINEAR)
         ok = ib_xpu_weight_type_ok(type);
+    else if (op == IB_OP_EMBED)
+        ok = ib_xpu_weight_type_ok(type) && type != IB_TYPE_INT8;
     else if (op == IB_OP_ATTENTION || op == IB_OP_KV_WRITE)
         ok = (type == IB_TYPE_F32 || type == IB_TYPE_F16 || type == IB_TYPE_BF16) && cols <= 256;
     if (ok)
@@ -173,53 +141,6 @@ static ib_status xpu_supports(const ib_device *d, ib_op op, ib_type type, size_t
     return ib_fail(err, IB_E_UNSUPPORTED,
                    "device xpu: no kernel for %s with %zu columns; fix: use --device cpu",
                    ib_type_name(type), cols);
-}
-
-static ib_status xpu_sync(ib_device *d, ib_error *err) {
-    cl_int code = d->cl->clFinish(d->queue);
-    return code == CL_SUCCESS ? IB_OK : ib_cl_fail(code, "waiting", err);
-}
-
-static ib_status xpu_mark(ib_device *d, int slot, ib_error *err) {
-    if (slot < 0 || slot >= IB_XPU_MARKS)
-        return ib_fail(err, IB_E_INTERNAL, "device xpu: mark %d does not exist", slot);
-    if (d->marks[slot])
-        (void)d->cl->clReleaseEvent(d->marks[slot]);
-    d->marks[slot] = NULL;
-    cl_int code = d->cl->clEnqueueMarker(d->queue, &d->marks[slot]);
-    return code == CL_SUCCESS ? IB_OK : ib_cl_fail(code, "marking", err);
-}
-
-static ib_status xpu_elapsed(ib_device *d, int from, int to, uint64_t *ns, ib_error *err) {
-    cl_ulong start = 0, end = 0;
-    if (from < 0 || to < 0 || from >= IB_XPU_MARKS || to >= IB_XPU_MARKS || !d->marks[from] ||
-        !d->marks[to])
-        return ib_fail(err, IB_E_INTERNAL, "device xpu: mark %d or %d was not set", from, to);
-    cl_int code = d->cl->clWaitForEvents(1, &d->marks[to]);
-    if (code == CL_SUCCESS)
-        code = d->cl->clGetEventProfilingInfo(d->marks[from], CL_PROFILING_COMMAND_END,
-                                              sizeof start, &start, NULL);
-    if (code == CL_SUCCESS)
-        code = d->cl->clGetEventProfilingInfo(d->marks[to], CL_PROFILING_COMMAND_END, sizeof end,
-                                              &end, NULL);
-    if (code != CL_SUCCESS)
-        return ib_cl_fail(code, "reading marks", err);
-    *ns = end > start ? end - start : 0;
-    return IB_OK;
-}
-
-static ib_status xpu_step_begin(ib_device *d, const ib_step *step, bool *done, ib_error *err) {
-    (void)d;
-    (void)step;
-    (void)err;
-    *done = false;
-    return IB_OK;
-}
-
-/* Hands what is queued to the device, so that it starts while the host goes on. */
-static ib_status xpu_step_end(ib_device *d, ib_error *err) {
-    cl_int code = d->cl->clFlush(d->queue);
-    return code == CL_SUCCESS ? IB_OK : ib_cl_fail(code, "submitting", err);
 }
 
 const ib_backend ib_backend_xpu = {
@@ -240,11 +161,11 @@ const ib_backend ib_backend_xpu = {
     .kv_free = ib_xpu_kv_free,
     .reserve = ib_xpu_reserve,
     .ledger = ib_xpu_ledger,
-    .sync = xpu_sync,
-    .mark = xpu_mark,
-    .elapsed_ns = xpu_elapsed,
-    .step_begin = xpu_step_begin,
-    .step_end = xpu_step_end,
+    .sync = ib_xpu_sync,
+    .mark = ib_xpu_mark,
+    .elapsed_ns = ib_xpu_elapsed,
+    .step_begin = ib_xpu_step_begin,
+    .step_end = ib_xpu_step_end,
     .embed = ib_xpu_embed,
     .norm = ib_xpu_norm,
     .linear = ib_xpu_linear,
@@ -254,4 +175,6 @@ const ib_backend ib_backend_xpu = {
     .gated_act = ib_xpu_gated_act,
     .add = ib_xpu_add,
     .argmax = ib_xpu_argmax,
+    .add_norm = ib_xpu_add_norm,
+    .timing = ib_xpu_timing,
 };

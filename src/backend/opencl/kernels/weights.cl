@@ -1,28 +1,32 @@
 /* SPDX-License-Identifier: MIT
- * Weight matrices of one stored format: embedding rows, matrix times few vectors (decode), matrix times
- * many (prefill). Built once per format with -D WT_<format>=1; see quant/matrix.h for the layouts.
- * value(w, row, k) is one element; value8 fills eight from k, a multiple of 8 within the row. */
+ * Weight matrices of one stored format, built with -D WT_<format>=1 (quant/matrix.h has the layouts), and
+ * the embedding. value(w, row, k) is one element; value8 is eight from k on, a multiple of 8, all in the
+ * row and below WHOLE. The 4-bit tables are looked up by LOOK: in registers where the form has a way to. */
+
+#pragma OPENCL FP_CONTRACT OFF /* a scale is a product, then a sum, each rounded */
 
 typedef struct {
     __global const uchar *data;
-    __global const float *absmax;     /* plain scales */
-    __global const uchar *absmax_u8;  /* nested scales */
+    __global const float *absmax;    /* plain scales */
+    __global const uchar *absmax_u8; /* nested scales */
     __global const float *nested_absmax;
     __global const float *nested_map;
     float nested_offset;
-    uint blocksize, nested;
-    uint n_cols;
+    uint shift; /* log2 of the elements that share a scale */
+    uint nested, n_cols;
 } matrix;
 
-/* An unaligned half: payloads of files lie anywhere. */
+#define MATRIX_PARAMS                                                                              \
+    __global const uchar *data, ulong data_at, __global const void *scales,                         \
+        __global const float *nested_absmax, __global const float *nested_map, float nested_offset, \
+        uint shift, uint nested, uint n_cols
+#define MATRIX                                                                                     \
+    {data + data_at, (__global const float *)scales, (__global const uchar *)scales, nested_absmax, \
+     nested_map, nested_offset, shift, nested, n_cols}
+
+/* The half of block formats, which lies at any even address. */
 static float half_at(__global const uchar *p) {
-    ushort bits = (ushort)(p[0] | (ushort)p[1] << 8);
-    uint sign = (uint)(bits & 0x8000) << 16, exponent = (bits >> 10) & 31, fraction = bits & 1023;
-    if (exponent == 31)
-        return as_float(sign | 0x7F800000u | fraction << 13);
-    if (exponent == 0)
-        return (sign ? -1.0f : 1.0f) * (float)fraction * 0x1p-24f;
-    return as_float(sign | (exponent + 112) << 23 | fraction << 13);
+    return vload_half(0, (__global const half *)p);
 }
 
 #if defined(WT_NF4) || defined(WT_FP4)
@@ -46,36 +50,43 @@ static float scale_of(const matrix *w, ulong block) {
 static float value(const matrix *w, ulong row, uint k) {
     ulong i = row * w->n_cols + k;
     uchar b = w->data[i >> 1];
-    return table[i & 1 ? b & 15 : b >> 4] * scale_of(w, i / w->blocksize);
+    return table[i & 1 ? b & 15 : b >> 4] * scale_of(w, i >> w->shift);
 }
 #define HAVE_VALUE8 1
-static void value8(const matrix *w, ulong row, uint k, float *out) {
+/* Rows that are no multiple of 8 lie across bytes and scales: one element at a time. */
+#define WHOLE(n_cols) ((n_cols) & 7 ? 0 : (n_cols))
+static float8 value8(const matrix *w, ulong row, uint k) {
     ulong i = row * w->n_cols + k;
-    if (i & 1 || (i + 7) / w->blocksize != i / w->blocksize) {
-        for (uint j = 0; j < 8; j++)
-            out[j] = value(w, row, k + j);
-        return;
-    }
-    float scale = scale_of(w, i / w->blocksize);
-    __global const uchar *p = w->data + (i >> 1);
-    for (uint j = 0; j < 4; j++) {
-        out[2 * j] = table[p[j] >> 4] * scale;
-        out[2 * j + 1] = table[p[j] & 15] * scale;
-    }
+    float scale = scale_of(w, i >> w->shift);
+    uchar4 b = vload4(0, w->data + (i >> 1));
+    return (float8)(table[b.x >> 4], table[b.x & 15], table[b.y >> 4], table[b.y & 15], table[b.z >> 4],
+                    table[b.z & 15], table[b.w >> 4], table[b.w & 15]) *
+           scale;
 }
 #elif defined(WT_F32)
 static float value(const matrix *w, ulong row, uint k) {
-    __global const uchar *p = w->data + (row * w->n_cols + k) * 4;
-    return as_float((uint)p[0] | (uint)p[1] << 8 | (uint)p[2] << 16 | (uint)p[3] << 24);
+    return ((__global const float *)w->data)[row * w->n_cols + k];
+}
+#define HAVE_VALUE8 1
+static float8 value8(const matrix *w, ulong row, uint k) {
+    return vload8(0, (__global const float *)w->data + (row * w->n_cols + k));
 }
 #elif defined(WT_F16)
 static float value(const matrix *w, ulong row, uint k) {
-    return half_at(w->data + (row * w->n_cols + k) * 2);
+    return vload_half(row * w->n_cols + k, (__global const half *)w->data);
+}
+#define HAVE_VALUE8 1
+static float8 value8(const matrix *w, ulong row, uint k) {
+    return vload_half8(0, (__global const half *)w->data + (row * w->n_cols + k));
 }
 #elif defined(WT_BF16)
 static float value(const matrix *w, ulong row, uint k) {
-    __global const uchar *p = w->data + (row * w->n_cols + k) * 2;
-    return as_float((uint)p[0] << 16 | (uint)p[1] << 24);
+    return as_float((uint)((__global const ushort *)w->data)[row * w->n_cols + k] << 16);
+}
+#define HAVE_VALUE8 1
+static float8 value8(const matrix *w, ulong row, uint k) {
+    ushort8 u = vload8(0, (__global const ushort *)w->data + (row * w->n_cols + k));
+    return as_float8(convert_uint8(u) << 16);
 }
 #elif defined(WT_Q4_0) || defined(WT_Q4_1) || defined(WT_Q5_0) || defined(WT_Q5_1)
 #if defined(WT_Q4_0)
@@ -107,6 +118,24 @@ static float value(const matrix *w, ulong row, uint k) {
 static float value(const matrix *w, ulong row, uint k) {
     __global const uchar *b = w->data + (row * (w->n_cols / 32) + k / 32) * 34;
     return (float)(char)b[2 + (k & 31)] * half_at(b);
+}
+#elif defined(WT_IQ4_NL) || defined(WT_MXFP4)
+#ifdef WT_IQ4_NL
+enum { BYTES = 18, QS = 2 };
+__constant char codes[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+#else /* values doubled, and the scale halved */
+enum { BYTES = 17, QS = 1 };
+__constant char codes[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+#endif
+static float value(const matrix *w, ulong row, uint k) {
+    __global const uchar *b = w->data + (row * (w->n_cols / 32) + k / 32) * BYTES;
+    uint j = k & 31;
+    uint q = j < 16 ? b[QS + j] & 15 : b[QS + j - 16] >> 4;
+#ifdef WT_IQ4_NL
+    return (float)codes[q] * half_at(b);
+#else
+    return ldexp((float)codes[q], (int)b[0] - 128);
+#endif
 }
 #elif defined(WT_Q4_K) || defined(WT_Q5_K)
 #ifdef WT_Q4_K
@@ -162,91 +191,32 @@ static float value(const matrix *w, ulong row, uint k) {
 }
 #endif
 
+#ifndef WHOLE
+#define WHOLE(n_cols) ((n_cols) & ~7u)
+#endif
 #ifndef HAVE_VALUE8
-static void value8(const matrix *w, ulong row, uint k, float *out) {
-    for (uint j = 0; j < 8; j++)
-        out[j] = value(w, row, k + j);
+static float8 value8(const matrix *w, ulong row, uint k) {
+    return (float8)(value(w, row, k), value(w, row, k + 1), value(w, row, k + 2), value(w, row, k + 3),
+                    value(w, row, k + 4), value(w, row, k + 5), value(w, row, k + 6), value(w, row, k + 7));
 }
 #endif
 
-#define MATRIX_PARAMS                                                                              \
-    __global const uchar *data, __global const void *scales, __global const float *nested_absmax,  \
-        __global const float *nested_map, float nested_offset, uint blocksize, uint nested,        \
-        uint n_cols
-#define MATRIX                                                                                     \
-    {data, (__global const float *)scales, (__global const uchar *)scales, nested_absmax,          \
-     nested_map, nested_offset, blocksize, nested, n_cols}
+/* Eight elements from k on, zeros beyond the row. */
+static float8 value8_or_less(const matrix *w, ulong row, uint k) {
+    float v[8];
+    if (k + 8 <= WHOLE(w->n_cols))
+        return value8(w, row, k);
+    UNROLL for (uint j = 0; j < 8; j++)
+        v[j] = k + j < w->n_cols ? value(w, row, k + j) : 0.0f;
+    return (float8)(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]);
+}
 
-/* out[r] = scale * table[ids[r * id_stride]] */
-__kernel void embed(MATRIX_PARAMS, __global const int *ids, ulong ids_at, uint id_stride,
-                    __global float *out, ulong out_at, float scale) {
+/* out[r] = scale * table[ids[r * id_stride]]; range [n_cols, rows]. An id outside of the table gives NaN,
+ * which the argmax reports. */
+KERNEL(LINE) embed(MATRIX_PARAMS, uint n_rows, __global const int *ids, ulong ids_at, uint id_stride,
+                   __global float *out, ulong out_at, float scale) {
     const matrix w = MATRIX;
-    uint r = get_group_id(1), k = get_global_id(0);
+    uint r = get_group_id(1), k = get_global_id(0), id = (uint)ids[ids_at + (ulong)r * id_stride];
     if (k < n_cols)
-        out[out_at + (ulong)r * n_cols + k] =
-            value(&w, (ulong)ids[ids_at + (ulong)r * id_stride], k) * scale;
-}
-
-/* One work-group per weight row: out[r, n] for up to 4 rows of x from row0; each weight is decoded once. */
-__kernel void gemv(MATRIX_PARAMS, __global const float *x, ulong x_at, __global float *out,
-                   ulong out_at, uint n_out, uint n_x, __global const float *bias, ulong bias_at,
-                   uint has_bias, float out_scale) {
-    const matrix w = MATRIX;
-    __local float sums[4 * GROUP];
-    uint n = get_group_id(0), t = get_local_id(0), row0 = get_group_id(1) * 4;
-    uint rows = min(n_x - row0, 4u);
-    float acc[4] = {0, 0, 0, 0};
-    uint whole = n_cols & ~7u;
-    for (uint k = t * 8; k < whole; k += GROUP * 8) {
-        float v[8];
-        value8(&w, n, k, v);
-        for (uint r = 0; r < rows; r++) {
-            __global const float *xr = x + x_at + (ulong)(row0 + r) * n_cols + k;
-            float s = 0;
-            for (uint j = 0; j < 8; j++)
-                s += v[j] * xr[j];
-            acc[r] += s;
-        }
-    }
-    for (uint k = whole + t; k < n_cols; k += GROUP)
-        for (uint r = 0; r < rows; r++)
-            acc[r] += value(&w, n, k) * x[x_at + (ulong)(row0 + r) * n_cols + k];
-    for (uint r = 0; r < 4; r++)
-        sums[r * GROUP + t] = acc[r];
-    barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < rows) {
-        float s = 0;
-        for (uint j = 0; j < GROUP; j++)
-            s += sums[t * GROUP + j];
-        s *= out_scale;
-        out[out_at + (ulong)(row0 + t) * n_out + n] = has_bias ? s + bias[bias_at + n] : s;
-    }
-}
-
-/* Tiles of 16 rows of x by 16 weight rows; weights are decoded into local memory once per tile. */
-__kernel void gemm(MATRIX_PARAMS, __global const float *x, ulong x_at, __global float *out,
-                   ulong out_at, uint n_out, uint n_x, __global const float *bias, ulong bias_at,
-                   uint has_bias, float out_scale) {
-    const matrix w = MATRIX;
-    enum { TILE = 16, DEPTH = 32 };
-    __local float ws[TILE][DEPTH + 1], xs[TILE][DEPTH + 1];
-    uint tx = get_local_id(0), ty = get_local_id(1);
-    uint n = get_group_id(0) * TILE + tx, m0 = get_group_id(1) * TILE, m = m0 + ty;
-    uint n0 = get_group_id(0) * TILE, id = ty * TILE + tx;
-    float acc = 0;
-    for (uint k0 = 0; k0 < n_cols; k0 += DEPTH) {
-        for (uint e = id; e < TILE * DEPTH; e += TILE * TILE) {
-            uint r = e / DEPTH, k = k0 + e % DEPTH;
-            ws[r][e % DEPTH] = n0 + r < n_out && k < n_cols ? value(&w, n0 + r, k) : 0.0f;
-            xs[r][e % DEPTH] = m0 + r < n_x && k < n_cols ? x[x_at + (ulong)(m0 + r) * n_cols + k] : 0.0f;
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint k = 0; k < DEPTH; k++)
-            acc += xs[ty][k] * ws[tx][k];
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    if (m < n_x && n < n_out) {
-        acc *= out_scale;
-        out[out_at + (ulong)m * n_out + n] = has_bias ? acc + bias[bias_at + n] : acc;
-    }
+        out[out_at + (ulong)r * n_cols + k] = id < n_rows ? value(&w, id, k) * scale : NAN;
 }
