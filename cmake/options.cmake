@@ -14,14 +14,15 @@ set(IB_TESTS auto CACHE STRING "tests: auto (where cmocka is found), on or off")
 option(IB_WERROR "treat warnings as errors" OFF)
 option(IB_SCALAR_ONLY "build the CPU backend without SIMD tiers" OFF)
 set(IB_CUDA auto CACHE STRING "CUDA backend: auto, on or off")
+set(IB_CUDA_ARCHITECTURES "80-real;86-real;89-real;90a-real;90-virtual;100-real;120" CACHE STRING
+  "what the CUDA plugin is compiled for")
 set(IB_OPENCL auto CACHE STRING "OpenCL (xpu) backend: auto, on or off")
 set(IB_SANITIZE "" CACHE STRING "sanitizers, as for -fsanitize=")
 
 add_library(ib_flags INTERFACE)
-target_compile_options(ib_flags INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
-  -ffp-contract=off -fno-math-errno -fvisibility=hidden
-  $<$<BOOL:${IB_WERROR}>:-Werror>)
+target_compile_options(ib_flags INTERFACE "$<$<COMPILE_LANGUAGE:C>:\
+-Wall;-Wextra;-Wpedantic;-Wshadow;-Wconversion;-Wstrict-prototypes;-Wmissing-prototypes;-Wvla;\
+-ffp-contract=off;-fno-math-errno;-fvisibility=hidden;$<$<BOOL:${IB_WERROR}>:-Werror>>")
 target_compile_definitions(ib_flags INTERFACE _POSIX_C_SOURCE=200809L _DEFAULT_SOURCE)
 target_include_directories(ib_flags INTERFACE
   "${CMAKE_SOURCE_DIR}/src" "${CMAKE_SOURCE_DIR}/include" "${CMAKE_BINARY_DIR}/generated")

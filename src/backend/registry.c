@@ -55,17 +55,22 @@ static bool auto_takes(const ib_backend *b) {
     return b->describe(0, &info, NULL) == IB_OK && strstr(info.vendor, "Intel") != NULL;
 }
 
-/* Whether the kernel has any GPU to offer. Asking the OpenCL drivers instead would load their
+/* Whether the system has any GPU to offer to a kind. Asking the drivers instead would load their
  * compilers into every process that runs on the processor in the end. */
-static bool may_have_gpu(void) {
-    return ib_path_exists("/dev/dri") || ib_path_exists("/dev/dxg");
+static bool may_have_gpu(const char *kind) {
+    if (strcmp(kind, "xpu") == 0)
+        return ib_path_exists("/dev/dri") || ib_path_exists("/dev/dxg");
+    if (strcmp(kind, "cuda") == 0)
+        return ib_path_exists("/dev/nvidiactl") || ib_path_exists("/dev/dxg") ||
+               ib_path_exists("/dev/nvhost-ctrl");
+    return true;
 }
 
 static ib_status open_auto(ib_device **out, const ib_device_config *config, ib_error *err) {
     for (size_t i = 0; i < ib_backend_count(); i++) {
         ib_error why;
         int n = 0;
-        if (strcmp(backends[i]->kind, "xpu") == 0 && !may_have_gpu())
+        if (!may_have_gpu(backends[i]->kind))
             continue;
         ib_status status = backends[i]->count(&n, &why);
         if (status != IB_OK)
