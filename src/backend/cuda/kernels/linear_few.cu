@@ -66,7 +66,7 @@ __device__ __forceinline__ void dot(const ib_cuda_matrix &m, const ib_cuda_few &
         sum[r] = warp_sum(sum[r]);
 }
 
-template <class D, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) few_plain(ib_cuda_few a) {
+template <class D, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) few_plain(const __grid_constant__ ib_cuda_few a) {
     uint32_t index = blockIdx.x * WARPS + threadIdx.x / WARP, total = 0;
     for (int i = 0; i < (a.gated ? 1 : a.n); i++)
         total += a.m[i].n_rows;
@@ -213,7 +213,7 @@ __device__ __forceinline__ void tile_sums(const ib_cuda_matrix &m, uint32_t firs
 
 // One block per tile of 16 outputs at a time; the warps share the columns.
 template <int TYPE, int TILES>
-__global__ void __launch_bounds__(FEW_THREADS) few_codes(ib_cuda_few a, uint32_t n_tiles) {
+__global__ void __launch_bounds__(FEW_THREADS) few_codes(const __grid_constant__ ib_cuda_few a, uint32_t n_tiles) {
     IB_DYNAMIC_SHARED(memory);
     __shared__ float parts[2][WARPS][2 * TILES][TILE];
     uint32_t *table = reinterpret_cast<uint32_t *>(memory);
