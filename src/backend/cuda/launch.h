@@ -108,7 +108,8 @@ typedef struct CUstream_st *ib_cuda_stream;
 #endif
 
 bool ib_cuda_type_ok(int type);
-/* linear_few.cu */
+/* linear_few.cu. takes: whether this format and number of rows have a kernel there. */
+bool ib_cuda_few_takes(const ib_cuda_matrix *m, size_t rows);
 int ib_cuda_launch_few(ib_cuda_stream s, const ib_cuda_few *a, int n_units);
 /* linear_tile.cu: rows [first, first + n) of m as bf16, or fp32 with `wide`, into out [n, n_cols] */
 int ib_cuda_launch_expand(ib_cuda_stream s, const ib_cuda_matrix *m, uint32_t first, uint32_t n,

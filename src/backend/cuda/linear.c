@@ -131,13 +131,12 @@ static size_t same_type(const ib_linear_args *a, size_t n) {
 }
 
 ib_status ib_cuda_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err) {
-    const bool is_few = a[0].x.n_rows <= IB_CUDA_FEW_ROWS;
     bool rounded = false;
     for (size_t i = 0; i < n;) {
         if (a[i].weight->m.type == IB_TYPE_INT8) {
             IB_TRY(int8_product(d, &a[i], err));
             i++;
-        } else if (is_few) {
+        } else if (ib_cuda_few_takes(&a[i].weight->m, a[i].x.n_rows)) {
             const size_t k = same_type(a + i, n - i);
             IB_TRY(few(d, a + i, k, NULL, err));
             i += k;
@@ -159,8 +158,8 @@ ib_status ib_cuda_linear(ib_device *d, const ib_linear_args *a, ib_error *err) {
 ib_status ib_cuda_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_linear_args *up,
                             const ib_gated_act_args *act, ib_error *err) {
     const ib_linear_args both[2] = {*gate, *up};
-    if (gate->x.n_rows <= IB_CUDA_FEW_ROWS && gate->weight->m.type != IB_TYPE_INT8 &&
-        same_type(both, 2) == 2)
+    if (gate->weight->m.type != IB_TYPE_INT8 && same_type(both, 2) == 2 &&
+        ib_cuda_few_takes(&gate->weight->m, gate->x.n_rows))
         return few(d, both, 2, act, err);
     IB_TRY(ib_cuda_linear_group(d, both, 2, err));
     return ib_cuda_gated_act(d, act, err);

@@ -283,7 +283,7 @@ ib_status ib_cuda_reserve(ib_device *d, const ib_limits *l, ib_error *err) {
     if (l->head_dim > IB_CUDA_HEAD_DIM_MAX)
         return ib_fail(err, IB_E_UNSUPPORTED,
                        "device cuda: head_dim %zu is over 256; fix: use --device cpu", l->head_dim);
-    if (rows > IB_CUDA_FEW_ROWS) {
+    if (rows > 1) {
         IB_TRY(grow(d, IB_CUDA_SLAB, columns < INT32_MAX, ib_cuda_slab_bytes(d, columns), err));
         if (!d->exact) {
             ok = ok && ib_mul_u64(rows, columns * 2, &bytes);

@@ -13,8 +13,10 @@
 #include <cstdlib>
 #include <ctime>
 #include <map>
-#include <ucontext.h>
 #include <vector>
+#ifndef __x86_64__
+#include <ucontext.h>
+#endif
 
 namespace emu {
 position at;
@@ -30,8 +32,48 @@ long setting(const char *name, long otherwise) {
 // ---------------------------------------------------------------- fibers
 enum { STACK = 128 * 1024 };
 
+#ifdef __x86_64__
+// Saves what a call must keep, then goes on where `to` was saved: no system call, as swapcontext
+// would make two of.
+extern "C" void emu_switch(void **from, void *to);
+asm(".text\n"
+    ".type emu_switch,@function\n"
+    "emu_switch:\n"
+    "pushq %rbp\n pushq %rbx\n pushq %r12\n pushq %r13\n pushq %r14\n pushq %r15\n"
+    "movq %rsp, (%rdi)\n"
+    "movq %rsi, %rsp\n"
+    "popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbx\n popq %rbp\n"
+    "ret\n"
+    ".size emu_switch, . - emu_switch\n");
+typedef void *context;
+void make(context &c, char *stack, size_t bytes, void (*entry)()) {
+    uintptr_t top = ((uintptr_t)stack + bytes) & ~(uintptr_t)15;
+    void **at = (void **)(top - 64); // six registers, the entry, and a word for alignment
+    for (int i = 0; i < 6; i++)
+        at[i] = nullptr;
+    at[6] = (void *)entry;
+    at[7] = nullptr;
+    c = at;
+}
+void change(context &from, context &to) {
+    emu_switch(&from, to);
+}
+#else
+typedef ucontext_t context;
+void make(context &c, char *stack, size_t bytes, void (*entry)()) {
+    getcontext(&c);
+    c.uc_stack.ss_sp = stack;
+    c.uc_stack.ss_size = bytes;
+    c.uc_link = nullptr;
+    makecontext(&c, entry, 0);
+}
+void change(context &from, context &to) {
+    swapcontext(&from, &to);
+}
+#endif
+
 struct fiber {
-    ucontext_t context;
+    context where;
     std::vector<char> stack;
     dim3 thread;
     bool done;
@@ -48,7 +90,7 @@ struct block_state {
     unsigned n = 0, arrived = 0, alive = 0, generation = 0, current = 0;
     unsigned long progress = 0;
     const std::function<void()> *body = nullptr;
-    ucontext_t scheduler;
+    context scheduler;
 };
 block_state block;
 std::vector<uint8_t> dynamic_memory;
@@ -74,7 +116,7 @@ void release_warp(warp_state &w) {
 void yield() {
     unsigned me = block.current;
     emu::position here = emu::at;
-    swapcontext(&block.fibers[me]->context, &block.scheduler);
+    change(block.fibers[me]->where, block.scheduler);
     emu::at = here;
 }
 
@@ -88,7 +130,7 @@ void enter() {
     block.progress++;
     release_block();
     release_warp(w);
-    setcontext(&block.scheduler);
+    change(f->where, block.scheduler);
 }
 
 void prepare(const dim3 &size) {
@@ -105,11 +147,7 @@ void prepare(const dim3 &size) {
         fiber *f = block.fibers[i];
         f->done = false;
         f->thread = dim3(i % size.x, i / size.x % size.y, i / (size.x * size.y));
-        getcontext(&f->context);
-        f->context.uc_stack.ss_sp = f->stack.data();
-        f->context.uc_stack.ss_size = f->stack.size();
-        f->context.uc_link = nullptr;
-        makecontext(&f->context, enter, 0);
+        make(f->where, f->stack.data(), f->stack.size(), enter);
         block.warps[i / 32].alive++;
     }
 }
@@ -145,7 +183,7 @@ void run_block(const std::function<void()> &body, const dim3 &index, const dim3 
                 continue;
             block.current = i;
             emu::at = {f->thread, index, size, grid};
-            swapcontext(&block.scheduler, &f->context);
+            change(block.scheduler, f->where);
         }
         if (block.alive && block.progress == before) {
             fprintf(stderr, "emulator: the threads of a block wait for each other\n");

@@ -37,7 +37,7 @@ __device__ __forceinline__ void dot(const ib_cuda_matrix &m, const ib_cuda_few &
     for (int r = 0; r < ROWS; r++)
         sum[r] = 0;
 #ifndef IB_CUDA_EMULATED
-#pragma unroll 4
+#pragma unroll(D::PLAIN && ROWS == 1 ? 4 : 1)
 #endif
     for (uint32_t c = threadIdx.x % WARP; c < whole; c += WARP) {
         float v[8];
@@ -66,7 +66,8 @@ __device__ __forceinline__ void dot(const ib_cuda_matrix &m, const ib_cuda_few &
         sum[r] = warp_sum(sum[r]);
 }
 
-template <class D, int ROWS> __global__ void __launch_bounds__(FEW_THREADS) few_plain(const __grid_constant__ ib_cuda_few a) {
+template <class D, int ROWS>
+__global__ void __launch_bounds__(FEW_THREADS, ROWS == 1 ? 4 : 2) few_plain(const __grid_constant__ ib_cuda_few a) {
     uint32_t index = blockIdx.x * WARPS + threadIdx.x / WARP, total = 0;
     for (int i = 0; i < (a.gated ? 1 : a.n); i++)
         total += a.m[i].n_rows;
@@ -305,12 +306,21 @@ template <class D> int launch_plain(ib_cuda_stream s, const ib_cuda_few &a) {
     for (int i = 0; i < (a.gated ? 1 : a.n); i++)
         outputs += a.m[i].n_rows;
     const dim3 grid((outputs + WARPS - 1) / WARPS), block(FEW_THREADS);
-    if (a.rows == 1)
-        return IB_LAUNCH((few_plain<D, 1>), grid, block, 0, s, a);
-    return IB_LAUNCH((few_plain<D, 8>), grid, block, 0, s, a);
+    if constexpr (D::PLAIN) {
+        if (a.rows > 1)
+            return IB_LAUNCH((few_plain<D, IB_CUDA_FEW_ROWS>), grid, block, 0, s, a);
+    }
+    return IB_LAUNCH((few_plain<D, 1>), grid, block, 0, s, a);
 }
 
 } // namespace
+
+bool ib_cuda_few_takes(const ib_cuda_matrix *m, size_t rows) {
+#define IS_PLAIN(D) D::PLAIN
+    const bool plain = IB_CUDA_BY_TYPE(m->type, IS_PLAIN, false);
+#undef IS_PLAIN
+    return rows == 1 || (plain && rows <= IB_CUDA_FEW_ROWS);
+}
 
 int ib_cuda_launch_few(ib_cuda_stream s, const ib_cuda_few *a, int n_units) {
     if (codes_fit(a))

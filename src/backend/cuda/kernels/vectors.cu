@@ -239,7 +239,8 @@ int ib_cuda_launch_gated(ib_cuda_stream s, const float *gate, const float *up, f
 }
 
 int ib_cuda_launch_argmax(ib_cuda_stream s, const float *x, int rows, int n, int *out, float *work) {
-    const int parts = IB_CUDA_ARGMAX_PARTS;
+    const int wanted = (n + 4 * THREADS - 1) / (4 * THREADS);
+    const int parts = wanted < IB_CUDA_ARGMAX_PARTS ? wanted : IB_CUDA_ARGMAX_PARTS;
     int code = IB_LAUNCH(argmax_parts, dim3(parts, rows), dim3(THREADS), 0, s, x, n, work);
     if (code)
         return code;

@@ -49,6 +49,7 @@ __device__ __forceinline__ float half_at(const uint8_t *p) {
 
 // One struct per stored format.
 template <int TYPE> struct codes4 {
+    static constexpr bool PLAIN = true; // has a kernel for several rows too
     static __device__ __forceinline__ float decode(int code) {
         return TYPE == IB_TYPE_NF4 ? nf4_value(code) : fp4_value(code);
     }
@@ -74,6 +75,7 @@ template <int TYPE> struct codes4 {
 };
 
 struct plain_f32 {
+    static constexpr bool PLAIN = true;
     static __device__ __forceinline__ float value(const ib_cuda_matrix &m, uint32_t row,
                                                   uint32_t k) {
         return __ldg(reinterpret_cast<const float *>(m.data) + (uint64_t)row * m.n_cols + k);
@@ -99,6 +101,7 @@ struct plain_f32 {
 };
 
 template <bool BF16> struct plain_16 {
+    static constexpr bool PLAIN = true;
     static __device__ __forceinline__ float widen(uint32_t bits) {
         return BF16 ? bf16_value(bits) : f16_value(bits);
     }
@@ -124,6 +127,7 @@ template <bool BF16> struct plain_16 {
 };
 
 struct plain_int8 {
+    static constexpr bool PLAIN = false;
     static __device__ __forceinline__ float value(const ib_cuda_matrix &m, uint32_t row,
                                                   uint32_t k) {
         int q = (int8_t)m.data[(uint64_t)row * m.n_cols + k];
@@ -230,6 +234,7 @@ template <int TYPE> struct blocks256 { // Q2_K to Q6_K
 };
 
 template <class B> struct in_blocks {
+    static constexpr bool PLAIN = false;
     static __device__ __forceinline__ float value(const ib_cuda_matrix &m, uint32_t row,
                                                   uint32_t k) {
         const sub_block s = B::at(m, row, k);
