@@ -4,7 +4,7 @@
 // A block's threads are fibers of one host thread; __syncthreads() and the warp operations switch
 // between them, in an order that IB_EMULATOR_ORDER changes, so that a missing barrier shows. Warp
 // operations expect all 32 lanes of a warp (or those that have not returned). Blocks run one after
-// the other. Memory is host memory: sanitizers see every access out of bounds.
+// the other. Device memory is host memory, filled with NaN before its first use.
 #ifndef IB_CUDA_EMULATOR_H
 #define IB_CUDA_EMULATOR_H
 
