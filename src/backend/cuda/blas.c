@@ -140,16 +140,15 @@ void ib_cuda_blas_close(struct ib_cuda_blas *b) {
 static void choose(struct ib_cuda_blas *b, shape *s) {
     cublasLtMatmulHeuristicResult_t found[1];
     int n = 0;
-    s->usable =
-        b->layout_create(&s->w, CUDA_R_16BF, (uint64_t)s->k, (uint64_t)s->n, s->k) ==
-            CUBLAS_STATUS_SUCCESS &&
-        b->layout_create(&s->x, CUDA_R_16BF, (uint64_t)s->k, (uint64_t)s->rows, s->k) ==
-            CUBLAS_STATUS_SUCCESS &&
-        b->layout_create(&s->out, CUDA_R_32F, (uint64_t)s->n, (uint64_t)s->rows,
-                         (int64_t)s->stride) == CUBLAS_STATUS_SUCCESS &&
-        b->heuristic(b->handle, b->description, s->w, s->x, s->out, s->out, b->preference, 1, found,
-                     &n) == CUBLAS_STATUS_SUCCESS &&
-        n == 1 && found[0].state == CUBLAS_STATUS_SUCCESS;
+    s->usable = b->layout_create(&s->w, CUDA_R_16BF, (uint64_t)s->k, (uint64_t)s->n, s->k) ==
+                    CUBLAS_STATUS_SUCCESS &&
+                b->layout_create(&s->x, CUDA_R_16BF, (uint64_t)s->k, (uint64_t)s->rows, s->k) ==
+                    CUBLAS_STATUS_SUCCESS &&
+                b->layout_create(&s->out, CUDA_R_32F, (uint64_t)s->n, (uint64_t)s->rows,
+                                 (int64_t)s->stride) == CUBLAS_STATUS_SUCCESS &&
+                b->heuristic(b->handle, b->description, s->w, s->x, s->out, s->out, b->preference,
+                             1, found, &n) == CUBLAS_STATUS_SUCCESS &&
+                n == 1 && found[0].state == CUBLAS_STATUS_SUCCESS;
     if (s->usable)
         s->algo = found[0].algo;
 }

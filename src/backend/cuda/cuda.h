@@ -32,13 +32,13 @@ struct ib_kv { /* keys, then values: each [n_layers, n_seqs, n_kv_heads, n_ctx, 
     uint64_t bytes;
 };
 
-typedef enum ib_cuda_space { /* scratch by use; each only grows, in reserve() */
-    IB_CUDA_SLAB,            /* weight rows on their way through a product */
-    IB_CUDA_ROUNDED,         /* x as bf16 */
-    IB_CUDA_SCORES,          /* attention */
-    IB_CUDA_ARGMAX,
-    IB_CUDA_INT8,
-    IB_CUDA_SPACES
+typedef enum ib_cuda_space {                  /* scratch by use; each only grows, in reserve() */
+                             IB_CUDA_SLAB,    /* weight rows on their way through a product */
+                             IB_CUDA_ROUNDED, /* x as bf16 */
+                             IB_CUDA_SCORES,  /* attention */
+                             IB_CUDA_ARGMAX,
+                             IB_CUDA_INT8,
+                             IB_CUDA_SPACES
 } ib_cuda_space;
 
 struct ib_cuda_blas; /* blas.c */
@@ -84,8 +84,8 @@ ib_status ib_cuda_buffer_new(ib_device *d, ib_buffer **out, size_t bytes, ib_mem
 void ib_cuda_buffer_free(ib_device *d, ib_buffer *b);
 ib_status ib_cuda_upload(ib_device *d, ib_buffer *to, size_t offset, const void *from, size_t bytes,
                          ib_error *err);
-ib_status ib_cuda_download(ib_device *d, void *to, const ib_buffer *from, size_t offset, size_t bytes,
-                           ib_error *err);
+ib_status ib_cuda_download(ib_device *d, void *to, const ib_buffer *from, size_t offset,
+                           size_t bytes, ib_error *err);
 ib_status ib_cuda_weight_new(ib_device *d, ib_weight **out, const ib_matrix *m, bool borrowable,
                              ib_error *err);
 void ib_cuda_weight_free(ib_device *d, ib_weight *w);
@@ -109,8 +109,8 @@ ib_status ib_cuda_kv_write(ib_device *d, const ib_kv_write_args *a, ib_error *er
 ib_status ib_cuda_attention_op(ib_device *d, const ib_attention_args *a, ib_error *err);
 ib_status ib_cuda_gated_act(ib_device *d, const ib_gated_act_args *a, ib_error *err);
 ib_status ib_cuda_add(ib_device *d, ib_tensor x, ib_tensor y, float scale, ib_error *err);
-ib_status ib_cuda_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale, const ib_norm_args *n,
-                           ib_error *err);
+ib_status ib_cuda_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale,
+                           const ib_norm_args *n, ib_error *err);
 ib_status ib_cuda_argmax(ib_device *d, ib_tensor logits, ib_tensor out, ib_error *err);
 ib_status ib_cuda_linear(ib_device *d, const ib_linear_args *a, ib_error *err);
 ib_status ib_cuda_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * CUDA devices: counting, describing, opening and closing; marks; the table that the plugin exports. */
+ * CUDA devices: counting, describing, opening and closing; marks; the table that the plugin
+ * exports. */
 #include "backend/cuda/cuda.h"
 #include "backend/cuda/plugin.h"
 
@@ -12,15 +13,17 @@ ib_status ib_cuda_check(int code, const char *what, ib_error *err) {
     if (e == cudaSuccess)
         return IB_OK;
     if (e == cudaErrorMemoryAllocation)
-        return ib_fail(err, IB_E_RESOURCE,
-                       "device cuda: out of device memory while %s; fix: use a smaller model, fewer "
-                       "sequences or a shorter context",
-                       what);
+        return ib_fail(
+            err, IB_E_RESOURCE,
+            "device cuda: out of device memory while %s; fix: use a smaller model, fewer "
+            "sequences or a shorter context",
+            what);
     if (e == cudaErrorNoKernelImageForDevice)
-        return ib_fail(err, IB_E_DEVICE,
-                       "device cuda: the plugin holds no code for this GPU (%s, while %s); fix: build "
-                       "it for this architecture",
-                       cudaGetErrorName(e), what);
+        return ib_fail(
+            err, IB_E_DEVICE,
+            "device cuda: the plugin holds no code for this GPU (%s, while %s); fix: build "
+            "it for this architecture",
+            cudaGetErrorName(e), what);
     return ib_fail(err, IB_E_DEVICE, "device cuda: %s while %s (%s)", cudaGetErrorName(e), what,
                    cudaGetErrorString(e));
 }
@@ -47,8 +50,8 @@ static void fill_info(const struct cudaDeviceProp *p, ib_device_info *out) {
     (void)cudaRuntimeGetVersion(&runtime);
     *out = (ib_device_info){.kind = "cuda", .vendor = "NVIDIA", .memory_bytes = p->totalGlobalMem};
     (void)snprintf(out->name, sizeof out->name, "%.127s", p->name);
-    (void)snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d, runtime %d.%d", driver / 1000,
-                   driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
+    (void)snprintf(out->driver, sizeof out->driver, "CUDA driver %d.%d, runtime %d.%d",
+                   driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10);
     (void)snprintf(out->tier, sizeof out->tier, "sm_%d%d", p->major, p->minor);
     (void)snprintf(out->features, sizeof out->features, "units=%d l2=%d", p->multiProcessorCount,
                    p->l2CacheSize);
@@ -86,7 +89,8 @@ static ib_status fill_device(ib_device *d, const ib_device_config *config, ib_er
     struct cudaDeviceProp p;
     void *pinned = NULL, *past = NULL;
     IB_TRY(ib_cuda_check((int)cudaSetDevice(config->index), "choosing the device", err));
-    IB_TRY(ib_cuda_check((int)cudaGetDeviceProperties(&p, config->index), "asking for a device", err));
+    IB_TRY(
+        ib_cuda_check((int)cudaGetDeviceProperties(&p, config->index), "asking for a device", err));
     fill_info(&p, &d->info);
     if (p.major < 8)
         return ib_fail(err, IB_E_DEVICE,

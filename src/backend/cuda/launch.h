@@ -111,7 +111,8 @@ bool ib_cuda_type_ok(int type);
 /* linear_few.cu. takes: whether this format and number of rows have a kernel there. */
 bool ib_cuda_few_takes(const ib_cuda_matrix *m, size_t rows);
 int ib_cuda_launch_few(ib_cuda_stream s, const ib_cuda_few *a, int n_units);
-/* linear_tile.cu: rows [first, first + n) of m as bf16, or fp32 with `wide`, into out [n, n_cols] */
+/* linear_tile.cu: rows [first, first + n) of m as bf16, or fp32 with `wide`, into out [n, n_cols]
+ */
 int ib_cuda_launch_expand(ib_cuda_stream s, const ib_cuda_matrix *m, uint32_t first, uint32_t n,
                           void *out, bool wide);
 int ib_cuda_launch_round(ib_cuda_stream s, const float *x, uint16_t *out, size_t n); /* to bf16 */
@@ -150,9 +151,10 @@ int ib_cuda_launch_eager(ib_cuda_stream s, const ib_cuda_attention *a);
 int ib_cuda_launch_sdpa(ib_cuda_stream s, const ib_cuda_attention *a);
 int ib_cuda_launch_flash_prefill(ib_cuda_stream s, const ib_cuda_attention *a);
 int ib_cuda_launch_flash_decode(ib_cuda_stream s, const ib_cuda_attention *a);
-/* probe.cu: a pass that only reads; a loop of matrix products in registers (flops of one launch) */
+/* probe.cu: a pass that only reads; a loop of bf16 matrix products (wide: of fp32
+ * multiply-adds) in registers; flops: operations of one launch */
 int ib_cuda_launch_read(ib_cuda_stream s, const void *p, size_t bytes, unsigned *sink, int n_units);
-int ib_cuda_launch_flops(ib_cuda_stream s, unsigned *sink, int n_units, double *flops);
+int ib_cuda_launch_flops(ib_cuda_stream s, unsigned *sink, int n_units, bool wide, double *flops);
 
 #ifdef __cplusplus
 }

@@ -15,7 +15,8 @@ static ib_cuda_out out_of(const ib_linear_args *a) {
 static ib_status need(const ib_device *d, ib_cuda_space which, uint64_t bytes, ib_error *err) {
     if (bytes <= d->space[which].bytes)
         return IB_OK;
-    return ib_fail(err, IB_E_INTERNAL, "device cuda: %llu bytes of scratch were reserved, %llu asked",
+    return ib_fail(err, IB_E_INTERNAL,
+                   "device cuda: %llu bytes of scratch were reserved, %llu asked",
                    (unsigned long long)d->space[which].bytes, (unsigned long long)bytes);
 }
 
@@ -32,7 +33,8 @@ static ib_status int8_product(ib_device *d, const ib_linear_args *a, ib_error *e
     const uint64_t rows = a->x.n_rows, n_cols = a->x.n_cols;
     IB_TRY(need(d, IB_CUDA_INT8, ib_cuda_int8_bytes(rows, n_cols), err));
     uint8_t *at = d->space[IB_CUDA_INT8].data;
-    ib_cuda_int8 args = {.m = a->weight->m, .to = out_of(a), .x = ib_cuda_at(a->x), .rows = (int)rows};
+    ib_cuda_int8 args = {
+        .m = a->weight->m, .to = out_of(a), .x = ib_cuda_at(a->x), .rows = (int)rows};
     args.codes = (int8_t *)(void *)at;
     at += padded(rows * n_cols);
     args.row_scale = (float *)(void *)at;
@@ -90,7 +92,8 @@ static ib_status many(ib_device *d, const ib_linear_args *a, ib_error *err) {
     const ib_type plain = d->exact ? IB_TYPE_F32 : IB_TYPE_BF16;
     const size_t element = d->exact ? 4 : 2;
     uint32_t step = m->n_rows;
-    ib_cuda_gemm g = {.x = d->exact ? (const void *)ib_cuda_at(a->x) : d->space[IB_CUDA_ROUNDED].data,
+    ib_cuda_gemm g = {.x = d->exact ? (const void *)ib_cuda_at(a->x)
+                                    : d->space[IB_CUDA_ROUNDED].data,
                       .scale = to.scale,
                       .rows = (int)a->x.n_rows,
                       .k = (int)m->n_cols,

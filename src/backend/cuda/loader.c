@@ -53,7 +53,8 @@ static ib_status load(const ib_backend **out, ib_error *err) {
     if (!loaded) {
         void *library = open_plugin(reason, sizeof reason);
         if (!library && reason[0])
-            return ib_fail(err, IB_E_DEVICE, "device cuda: the plugin cannot be loaded: %s", reason);
+            return ib_fail(err, IB_E_DEVICE, "device cuda: the plugin cannot be loaded: %s",
+                           reason);
         if (!library)
             return ib_fail(err, IB_E_DEVICE,
                            "device cuda: the plugin " IB_CUDA_PLUGIN_FILE

@@ -21,7 +21,8 @@ static void ledger_add(ib_ledger *l, uint64_t bytes, ib_memory_tag tag) {
         l->peak_total = total;
 }
 
-ib_status ib_cuda_alloc(ib_device *d, void **out, uint64_t bytes, ib_memory_tag tag, ib_error *err) {
+ib_status ib_cuda_alloc(ib_device *d, void **out, uint64_t bytes, ib_memory_tag tag,
+                        ib_error *err) {
     static const char *const what[IB_MEM_TAGS] = {"allocating weights", "allocating the KV cache",
                                                   "allocating scratch",
                                                   "allocating input and output"};
@@ -75,9 +76,9 @@ static ib_status copy_in(ib_device *d, void *to, const void *from, uint64_t byte
     if (bytes <= IB_CUDA_PINNED) { /* waits for the copy before the staging area is used again */
         IB_TRY(ib_cuda_check((int)cudaStreamSynchronize(d->stream), "waiting", err));
         memcpy(d->pinned, from, (size_t)bytes);
-        return ib_cuda_check((int)cudaMemcpyAsync(to, d->pinned, (size_t)bytes,
-                                                  cudaMemcpyHostToDevice, d->stream),
-                             "copying to the device", err);
+        return ib_cuda_check(
+            (int)cudaMemcpyAsync(to, d->pinned, (size_t)bytes, cudaMemcpyHostToDevice, d->stream),
+            "copying to the device", err);
     }
     IB_TRY(ib_cuda_check(
         (int)cudaMemcpyAsync(to, from, (size_t)bytes, cudaMemcpyHostToDevice, d->stream),
@@ -92,8 +93,8 @@ ib_status ib_cuda_upload(ib_device *d, ib_buffer *to, size_t offset, const void 
     return copy_in(d, to->data + offset, from, bytes, err);
 }
 
-ib_status ib_cuda_download(ib_device *d, void *to, const ib_buffer *from, size_t offset, size_t bytes,
-                           ib_error *err) {
+ib_status ib_cuda_download(ib_device *d, void *to, const ib_buffer *from, size_t offset,
+                           size_t bytes, ib_error *err) {
     if (bytes == 0)
         return IB_OK;
     if (d->step.capturing)

@@ -3,9 +3,8 @@
 #include "backend/cuda/cuda.h"
 
 static ib_cuda_place place_of(const ib_device *d, const ib_step *s) {
-    return (ib_cuda_place){.past = d->past,
-                           .n_tokens = (int)s->n_tokens,
-                           .most = (int)(s->n_past + s->n_tokens)};
+    return (ib_cuda_place){
+        .past = d->past, .n_tokens = (int)s->n_tokens, .most = (int)(s->n_past + s->n_tokens)};
 }
 
 static ib_cuda_cache cache_of(const ib_kv *kv, size_t layer) {
@@ -43,8 +42,8 @@ ib_status ib_cuda_norm_op(ib_device *d, const ib_norm_args *a, ib_error *err) {
     return ib_cuda_check(ib_cuda_launch_norm(d->stream, &n), "norm", err);
 }
 
-ib_status ib_cuda_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale, const ib_norm_args *n,
-                           ib_error *err) {
+ib_status ib_cuda_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale,
+                           const ib_norm_args *n, ib_error *err) {
     const ib_cuda_norm args = norm_of(n);
     if (n->group != x.n_cols || ib_cuda_at(n->x) != ib_cuda_at(x)) { /* not the norm of the sum */
         IB_TRY(ib_cuda_add(d, x, y, scale, err));
@@ -56,9 +55,9 @@ ib_status ib_cuda_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale, 
 }
 
 ib_status ib_cuda_add(ib_device *d, ib_tensor x, ib_tensor y, float scale, ib_error *err) {
-    return ib_cuda_check(ib_cuda_launch_add(d->stream, ib_cuda_at(x), ib_cuda_at(y),
-                                            x.n_rows * x.n_cols, scale),
-                         "add", err);
+    return ib_cuda_check(
+        ib_cuda_launch_add(d->stream, ib_cuda_at(x), ib_cuda_at(y), x.n_rows * x.n_cols, scale),
+        "add", err);
 }
 
 ib_status ib_cuda_rope_op(ib_device *d, const ib_rope_args *a, ib_error *err) {
@@ -138,7 +137,8 @@ ib_status ib_cuda_attention_op(ib_device *d, const ib_attention_args *a, ib_erro
         c.place.most = (int)a->kv->spec.n_ctx;
     if ((a->kind == IB_ATTN_EAGER || (a->kind == IB_ATTN_FLASH && decode)) &&
         scratch_floats(&c, a->kind) * 4 > d->space[IB_CUDA_SCORES].bytes)
-        return ib_fail(err, IB_E_INTERNAL, "device cuda: attention scratch is too small: %llu bytes",
+        return ib_fail(err, IB_E_INTERNAL,
+                       "device cuda: attention scratch is too small: %llu bytes",
                        (unsigned long long)d->space[IB_CUDA_SCORES].bytes);
     switch (a->kind) {
     case IB_ATTN_EAGER:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
- * What the program and the CUDA plugin agree on. The plugin (inferbench-cuda.so) is a separate file,
- * so that the program starts where no CUDA driver is; it is built from the same sources and refused
- * when its numbers differ. */
+ * What the program and the CUDA plugin agree on. The plugin (inferbench-cuda.so) is a separate
+ * file, so that the program starts where no CUDA driver is; it is built from the same sources and
+ * refused when its numbers differ. */
 #ifndef IB_BACKEND_CUDA_PLUGIN_H
 #define IB_BACKEND_CUDA_PLUGIN_H
 

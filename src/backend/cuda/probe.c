@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * The device's ceilings: the rate of a pass that only reads, and of matrix products on registers. */
-#include "backend/cuda/cuda.h"
+ * The device's ceilings: the rate of a pass that only reads, and of matrix products on registers.
+ */
 #include "backend/probe.h"
+#include "backend/cuda/cuda.h"
 
 #include <stdlib.h>
 
@@ -13,15 +14,22 @@ static int by_value(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+typedef struct probe_job { /* reads data, or when that is NULL does arithmetic */
+    void *data;
+    uint64_t bytes;
+    bool wide;
+} probe_job;
+
 /* Milliseconds of each launch, sorted. */
-static ib_status timed(ib_device *d, void *data, uint64_t bytes, double *flops, double ms[PASSES],
+static ib_status timed(ib_device *d, const probe_job *j, double *flops, double ms[PASSES],
                        ib_error *err) {
     unsigned *sink = (unsigned *)(void *)d->past; /* never written to in fact */
     for (int i = -WARM; i < PASSES; i++) {
         uint64_t ns;
         IB_TRY(d->head.backend->mark(d, 6, err));
-        int code = flops ? ib_cuda_launch_flops(d->stream, sink, d->units, flops)
-                         : ib_cuda_launch_read(d->stream, data, (size_t)bytes, sink, d->units);
+        int code = j->data
+                       ? ib_cuda_launch_read(d->stream, j->data, (size_t)j->bytes, sink, d->units)
+                       : ib_cuda_launch_flops(d->stream, sink, d->units, j->wide, flops);
         IB_TRY(ib_cuda_check(code, "probing", err));
         IB_TRY(d->head.backend->mark(d, 7, err));
         IB_TRY(d->head.backend->elapsed_ns(d, 6, 7, &ns, err));
@@ -45,10 +53,10 @@ ib_status ib_cuda_probe(ib_device *d, const ib_probe_ask *ask, ib_probe *out, ib
         if (bytes == 0)
             return ib_fail(err, IB_E_RESOURCE, "device cuda: no memory free for the read probe");
         IB_TRY(ib_cuda_alloc(d, &data, bytes, IB_MEM_SCRATCH, err));
-        ib_status st = ib_cuda_check((int)cudaMemsetAsync(data, 1, (size_t)bytes, d->stream),
-                                     "probing", err);
+        ib_status st =
+            ib_cuda_check((int)cudaMemsetAsync(data, 1, (size_t)bytes, d->stream), "probing", err);
         if (st == IB_OK)
-            st = timed(d, data, bytes, NULL, ms, err);
+            st = timed(d, &(probe_job){.data = data, .bytes = bytes}, NULL, ms, err);
         ib_cuda_release(d, data, bytes, IB_MEM_SCRATCH);
         IB_TRY(st);
         out->read_gbps = (double)bytes / (ms[0] * 1e6);
@@ -57,7 +65,10 @@ ib_status ib_cuda_probe(ib_device *d, const ib_probe_ask *ask, ib_probe *out, ib
         out->n_passes = PASSES;
     }
     if (ask->flops) {
-        IB_TRY(timed(d, NULL, 0, &flops, ms, err));
+        IB_TRY(timed(d, &(probe_job){.wide = true}, &flops, ms, err));
+        out->flops_float32 = flops / (ms[0] * 1e-3);
+        if (!d->exact)
+            IB_TRY(timed(d, &(probe_job){.wide = false}, &flops, ms, err));
         out->flops = flops / (ms[0] * 1e-3);
         out->flops_median = flops / (ms[PASSES / 2] * 1e-3);
     }

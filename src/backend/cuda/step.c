@@ -43,7 +43,8 @@ ib_status ib_cuda_step_begin(ib_device *d, const ib_step *step, bool *done, ib_e
         ib_cuda_step_forget(d);
     d->step.n_seqs = step->n_seqs;
     if (d->step.exec) {
-        IB_TRY(ib_cuda_check((int)cudaGraphLaunch(d->step.exec, d->stream), "replaying a step", err));
+        IB_TRY(
+            ib_cuda_check((int)cudaGraphLaunch(d->step.exec, d->stream), "replaying a step", err));
         d->past_value++;
         *done = true;
         return IB_OK;

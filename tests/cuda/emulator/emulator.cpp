@@ -177,7 +177,8 @@ void run_block(const std::function<void()> &body, const dim3 &index, const dim3 
     while (block.alive) {
         unsigned long before = block.progress;
         for (unsigned k = 0; k < block.n; k++) {
-            unsigned i = order == 1 ? block.n - 1 - k : (unsigned)((start + (uint64_t)k * step) % block.n);
+            unsigned i =
+                order == 1 ? block.n - 1 - k : (unsigned)((start + (uint64_t)k * step) % block.n);
             fiber *f = block.fibers[i];
             if (f->done)
                 continue;
@@ -304,7 +305,9 @@ extern "C" {
 cudaError_t cudaGetDeviceCount(int *n) {
     long devices = setting("IB_EMULATOR_DEVICES", 1);
     *n = devices > 0 ? (int)devices : 0;
-    return devices < 0 ? cudaErrorInsufficientDriver : devices == 0 ? cudaErrorNoDevice : cudaSuccess;
+    return devices < 0    ? cudaErrorInsufficientDriver
+           : devices == 0 ? cudaErrorNoDevice
+                          : cudaSuccess;
 }
 cudaError_t cudaSetDevice(int device) {
     int n;
@@ -447,12 +450,18 @@ cudaError_t cudaGetLastError(void) {
 }
 const char *cudaGetErrorName(cudaError_t e) {
     switch (e) {
-    case cudaSuccess: return "cudaSuccess";
-    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
-    case cudaErrorInsufficientDriver: return "cudaErrorInsufficientDriver";
-    case cudaErrorNoDevice: return "cudaErrorNoDevice";
-    case cudaErrorIllegalAddress: return "cudaErrorIllegalAddress";
-    default: return "cudaError";
+    case cudaSuccess:
+        return "cudaSuccess";
+    case cudaErrorMemoryAllocation:
+        return "cudaErrorMemoryAllocation";
+    case cudaErrorInsufficientDriver:
+        return "cudaErrorInsufficientDriver";
+    case cudaErrorNoDevice:
+        return "cudaErrorNoDevice";
+    case cudaErrorIllegalAddress:
+        return "cudaErrorIllegalAddress";
+    default:
+        return "cudaError";
     }
 }
 const char *cudaGetErrorString(cudaError_t e) {

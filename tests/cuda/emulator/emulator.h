@@ -29,13 +29,23 @@ struct dim3 {
     unsigned x, y, z;
     dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
 };
-struct uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
+struct uint2 {
+    unsigned x, y;
+};
+struct alignas(16) uint4 {
+    unsigned x, y, z, w;
+};
+struct float2 {
+    float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
 
 namespace emu {
-struct position { dim3 thread, block, block_size, grid_size; };
+struct position {
+    dim3 thread, block, block_size, grid_size;
+};
 extern position at; // of the fiber that runs
 void sync_block();
 void *shared(size_t bytes_of_kernel_static, const void *key); // block-wide storage by call site
@@ -43,7 +53,11 @@ uint8_t *dynamic_shared();
 // Every lane of the warp hands in 8 bytes and sees all 32 values (those of lanes that returned: 0).
 void exchange(uint64_t mine, uint64_t all[32]);
 unsigned lane();
-struct launch { dim3 grid, block; size_t dynamic_bytes; std::function<void()> body; };
+struct launch {
+    dim3 grid, block;
+    size_t dynamic_bytes;
+    std::function<void()> body;
+};
 cudaError_t run(cudaStream_t s, launch l); // runs, or records while the stream captures
 } // namespace emu
 
@@ -55,8 +69,13 @@ cudaError_t run(cudaStream_t s, launch l); // runs, or records while the stream 
 // __shared__ T name[...]: one storage per block run; blocks run one at a time in one thread.
 #define __shared__ static
 
-static inline void __syncthreads() { emu::sync_block(); }
-static inline void __syncwarp(unsigned = ~0u) { uint64_t all[32]; emu::exchange(0, all); }
+static inline void __syncthreads() {
+    emu::sync_block();
+}
+static inline void __syncwarp(unsigned = ~0u) {
+    uint64_t all[32];
+    emu::exchange(0, all);
+}
 static inline void __threadfence() {}
 
 template <class T> static inline T emu_shuffle(T v, unsigned from) {
@@ -68,7 +87,9 @@ template <class T> static inline T emu_shuffle(T v, unsigned from) {
     memcpy(&out, &all[from & 31], sizeof out);
     return out;
 }
-template <class T> static inline T __shfl_sync(unsigned, T v, int from) { return emu_shuffle(v, (unsigned)from); }
+template <class T> static inline T __shfl_sync(unsigned, T v, int from) {
+    return emu_shuffle(v, (unsigned)from);
+}
 template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask) {
     return emu_shuffle(v, emu::lane() ^ (unsigned)mask);
 }
@@ -85,22 +106,52 @@ static inline unsigned __ballot_sync(unsigned, int p) {
     return bits;
 }
 
-template <class T> static inline T __ldg(const T *p) { return *p; }
-template <class T> static inline T __ldcs(const T *p) { return *p; }
-static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
-static inline float __fmul_rn(float a, float b) { volatile float p = a * b; return p; }
-static inline float __fadd_rn(float a, float b) { volatile float s = a + b; return s; }
-static inline int __float2int_rn(float x) { return (int)lrintf(x); }
-static inline float __uint_as_float(unsigned u) { float f; memcpy(&f, &u, 4); return f; }
-static inline unsigned __float_as_uint(float f) { unsigned u; memcpy(&u, &f, 4); return u; }
+template <class T> static inline T __ldg(const T *p) {
+    return *p;
+}
+template <class T> static inline T __ldcs(const T *p) {
+    return *p;
+}
+static inline float rsqrtf(float x) {
+    return 1.0f / sqrtf(x);
+}
+static inline float __fmul_rn(float a, float b) {
+    volatile float p = a * b;
+    return p;
+}
+static inline float __fadd_rn(float a, float b) {
+    volatile float s = a + b;
+    return s;
+}
+static inline int __float2int_rn(float x) {
+    return (int)lrintf(x);
+}
+static inline float __uint_as_float(unsigned u) {
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+static inline unsigned __float_as_uint(float f) {
+    unsigned u;
+    memcpy(&u, &f, 4);
+    return u;
+}
 static inline int __dp4a(int a, int b, int c) {
     for (int i = 0; i < 4; i++)
         c += (int)(int8_t)(a >> (8 * i)) * (int)(int8_t)(b >> (8 * i));
     return c;
 }
-static inline unsigned atomicAdd(unsigned *p, unsigned v) { unsigned old = *p; *p += v; return old; }
-template <class T> static inline T min(T a, T b) { return b < a ? b : a; }
-template <class T> static inline T max(T a, T b) { return a < b ? b : a; }
+static inline unsigned atomicAdd(unsigned *p, unsigned v) {
+    unsigned old = *p;
+    *p += v;
+    return old;
+}
+template <class T> static inline T min(T a, T b) {
+    return b < a ? b : a;
+}
+template <class T> static inline T max(T a, T b) {
+    return a < b ? b : a;
+}
 
 // Half formats by their bits.
 float emu_half_to_float(uint16_t h);

@@ -13,7 +13,8 @@ __device__ __forceinline__ int group_of(const ib_cuda_attention &a) {
     return a.n_heads / a.cache.n_kv_heads;
 }
 // Element 0 of packed row `line` of a key head in q and out.
-__device__ __forceinline__ size_t line_at(const ib_cuda_attention &a, int seq, int kv_head, int line) {
+__device__ __forceinline__ size_t line_at(const ib_cuda_attention &a, int seq, int kv_head,
+                                          int line) {
     const int group = group_of(a), token = line / group, head = kv_head * group + line % group;
     return (((size_t)seq * a.place.n_tokens + token) * a.n_heads + head) * a.cache.head_dim;
 }
@@ -32,8 +33,8 @@ template <bool BF16> __device__ __forceinline__ uint32_t pack(float low, float h
 
 // Copies keys (or values) key0 .. key0 + n - 1 into lines of HD + 8; rows at or past `end` are 0.
 template <int HD>
-__device__ __forceinline__ void fetch_keys(uint16_t *to, const uint8_t *cache, size_t base, int key0,
-                                           int n, int end) {
+__device__ __forceinline__ void fetch_keys(uint16_t *to, const uint8_t *cache, size_t base,
+                                           int key0, int n, int end) {
     const uint16_t *from = reinterpret_cast<const uint16_t *>(cache) + base;
     for (int e = threadIdx.x; e < n * (HD / 8); e += THREADS) {
         const int line = e / (HD / 8), i = e % (HD / 8) * 8, key = key0 + line;
@@ -88,7 +89,8 @@ __device__ __forceinline__ void join_keys(warp_rows<HD> &r, const ib_cuda_attent
         load_matrices(x, q + (lane % 16) * (HD + 8) + d + lane / 16 * 8);
         for (int n = 0; n < KEYS / 8; n += 2) {
             uint32_t y[4];
-            load_matrices(y, k + (8 * n + lane % 8 + lane / 16 * 8) * (HD + 8) + d + lane / 8 % 2 * 8);
+            load_matrices(y,
+                          k + (8 * n + lane % 8 + lane / 16 * 8) * (HD + 8) + d + lane / 8 % 2 * 8);
             const uint32_t b0[2] = {y[0], y[1]}, b1[2] = {y[2], y[3]};
             product<BF16>(s[n], x, b0);
             product<BF16>(s[n + 1], x, b1);
@@ -120,7 +122,8 @@ __device__ __forceinline__ void join_keys(warp_rows<HD> &r, const ib_cuda_attent
         }
     }
     for (int c = 0; c < KEYS; c += 16) { // the scores' layout is that of a left operand
-        const uint32_t p[4] = {pack<BF16>(s[c / 8][0], s[c / 8][1]), pack<BF16>(s[c / 8][2], s[c / 8][3]),
+        const uint32_t p[4] = {pack<BF16>(s[c / 8][0], s[c / 8][1]),
+                               pack<BF16>(s[c / 8][2], s[c / 8][3]),
                                pack<BF16>(s[c / 8 + 1][0], s[c / 8 + 1][1]),
                                pack<BF16>(s[c / 8 + 1][2], s[c / 8 + 1][3])};
         for (int n = 0; n < HD / 8; n += 2) {
@@ -153,7 +156,8 @@ __global__ void __launch_bounds__(THREADS) flash_prefill(ib_cuda_attention a) {
     uint16_t *q = reinterpret_cast<uint16_t *>(memory), *stages = q + PREFILL_ROWS * LINE;
     const int lines = a.place.n_tokens * group_of(a), past = *a.place.past;
     // the last tiles have the most keys: they start first
-    const int tile = gridDim.x - 1 - blockIdx.x, line0 = tile * PREFILL_ROWS, warp = threadIdx.x / WARP;
+    const int tile = gridDim.x - 1 - blockIdx.x, line0 = tile * PREFILL_ROWS,
+              warp = threadIdx.x / WARP;
     const int kv_head = blockIdx.y, seq = blockIdx.z;
     const int last_line = min(line0 + PREFILL_ROWS, lines) - 1;
     const int begin = first_key(a, past + line0 / group_of(a)) / TILE_KEYS * TILE_KEYS;
@@ -176,8 +180,8 @@ __global__ void __launch_bounds__(THREADS) flash_prefill(ib_cuda_attention a) {
             fetch_keys<HD>(next + TILE_KEYS * LINE, a.cache.v, base, key0, TILE_KEYS, end);
         }
         copy_commit();
-        join_keys<HD, TILE_KEYS, BF16>(r, a, q + ROWS * warp * LINE, stage, stage + TILE_KEYS * LINE,
-                                       begin + s * TILE_KEYS, end);
+        join_keys<HD, TILE_KEYS, BF16>(r, a, q + ROWS * warp * LINE, stage,
+                                       stage + TILE_KEYS * LINE, begin + s * TILE_KEYS, end);
     }
     end_rows(r);
     for (int h = 0; h < 2; h++) {
@@ -200,8 +204,10 @@ __device__ __forceinline__ void split_range(const ib_cuda_attention &a, int posi
     end = min(begin + per, position + 1);
 }
 
-__device__ __forceinline__ float *partial(const ib_cuda_attention &a, int row, int head, int split) {
-    return a.scratch + (((size_t)row * a.n_heads + head) * a.splits + split) * (a.cache.head_dim + 2);
+__device__ __forceinline__ float *partial(const ib_cuda_attention &a, int row, int head,
+                                          int split) {
+    return a.scratch +
+           (((size_t)row * a.n_heads + head) * a.splits + split) * (a.cache.head_dim + 2);
 }
 
 template <int HD> constexpr size_t decode_bytes() {
@@ -218,7 +224,8 @@ __global__ void __launch_bounds__(THREADS) flash_split(ib_cuda_attention a) {
     uint16_t *q = reinterpret_cast<uint16_t *>(memory), *stages = q + ROWS * LINE;
     const int group = group_of(a), parts = ceil_div(group, ROWS), past = *a.place.past;
     const int split = blockIdx.x, kv_head = blockIdx.y, seq = blockIdx.z / parts;
-    const int line0 = blockIdx.z % parts * ROWS, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int line0 = blockIdx.z % parts * ROWS, warp = threadIdx.x / WARP,
+              lane = threadIdx.x % WARP;
     const size_t base = cache_base(a.cache, seq, kv_head);
     int begin, end;
     split_range(a, past, split, begin, end);
@@ -292,8 +299,8 @@ __global__ void __launch_bounds__(THREADS) split_f32(ib_cuda_attention a) {
     split_range(a, *a.place.past, split, begin, end);
     running r;
     float o[LANE_DIMS];
-    warp_pass(a, a.q + ((size_t)seq * a.n_heads + head) * n, cache_base(a.cache, seq, head / group_of(a)),
-              begin + warp, end, WARPS, r, o);
+    warp_pass(a, a.q + ((size_t)seq * a.n_heads + head) * n,
+              cache_base(a.cache, seq, head / group_of(a)), begin + warp, end, WARPS, r, o);
     if (lane == 0)
         states[warp] = r;
     for (int j = 0; j < LANE_DIMS && lane + WARP * j < n; j++)
@@ -404,7 +411,8 @@ template <class K> int allow_shared(K kernel, size_t bytes) {
     (void)bytes;
     return 0;
 #else
-    return (int)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    return (int)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                     (int)bytes);
 #endif
 }
 
@@ -423,13 +431,15 @@ template <int HD, bool BF16> int split_of(ib_cuda_stream s, const ib_cuda_attent
     int code = allow_shared(flash_split<HD, BF16>, decode_bytes<HD>());
     if (code)
         return code;
-    return IB_LAUNCH((flash_split<HD, BF16>), dim3(a.splits, a.cache.n_kv_heads, a.cache.n_seqs * parts),
-                     dim3(THREADS), decode_bytes<HD>(), s, a);
+    return IB_LAUNCH((flash_split<HD, BF16>),
+                     dim3(a.splits, a.cache.n_kv_heads, a.cache.n_seqs * parts), dim3(THREADS),
+                     decode_bytes<HD>(), s, a);
 }
 
 bool by_tensor_cores(const ib_cuda_attention &a, bool decode) {
     const int n = a.cache.head_dim;
-    const size_t bytes = (size_t)((decode ? (int)ROWS : (int)PREFILL_ROWS) + 4 * TILE_KEYS) * (n + 8) * 2;
+    const size_t bytes =
+        (size_t)((decode ? (int)ROWS : (int)PREFILL_ROWS) + 4 * TILE_KEYS) * (n + 8) * 2;
     return a.cache.type != IB_TYPE_F32 && (n == 64 || n == 96 || n == 128 || n == 256) &&
            bytes <= (size_t)a.shared_most;
 }
@@ -480,7 +490,8 @@ int ib_cuda_launch_flash_decode(ib_cuda_stream s, const ib_cuda_attention *p) {
             code = bf16 ? split_of<256, true>(s, a) : split_of<256, false>(s, a);
         }
     } else {
-        code = IB_LAUNCH(split_f32, dim3(a.splits, a.n_heads, a.cache.n_seqs), dim3(THREADS), 0, s, a);
+        code =
+            IB_LAUNCH(split_f32, dim3(a.splits, a.n_heads, a.cache.n_seqs), dim3(THREADS), 0, s, a);
     }
     if (code)
         return code;

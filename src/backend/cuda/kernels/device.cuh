@@ -139,7 +139,9 @@ inline void load_matrices(uint32_t r[4], const void *row) {
     uint64_t rows[32];
     emu::exchange((uint64_t)(uintptr_t)row, rows);
     for (unsigned m = 0; m < 4; m++)
-        memcpy(&r[m], (const uint8_t *)(uintptr_t)rows[m * 8 + emu::lane() / 4] + 4 * (emu::lane() % 4), 4);
+        memcpy(&r[m],
+               (const uint8_t *)(uintptr_t)rows[m * 8 + emu::lane() / 4] + 4 * (emu::lane() % 4),
+               4);
 }
 // The same, each matrix transposed: elements (2t, g) and (2t + 1, g).
 inline void load_matrices_transposed(uint32_t r[4], const void *row) {
@@ -207,8 +209,8 @@ template <int N> __device__ __forceinline__ void copy_wait() {
 __device__ __forceinline__ uint4 stream16(const void *p) {
     uint4 v;
     asm("ld.global.nc.L1::no_allocate.v4.u32 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-                 : "l"(p));
+        : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+        : "l"(p));
     return v;
 }
 #endif

@@ -37,7 +37,7 @@ __device__ __forceinline__ void dot(const ib_cuda_matrix &m, const ib_cuda_few &
     for (int r = 0; r < ROWS; r++)
         sum[r] = 0;
 #ifndef IB_CUDA_EMULATED
-#pragma unroll(D::PLAIN && ROWS == 1 ? 4 : 1)
+#pragma unroll(D::PLAIN &&ROWS == 1 ? 4 : 1)
 #endif
     for (uint32_t c = threadIdx.x % WARP; c < whole; c += WARP) {
         float v[8];
@@ -67,7 +67,8 @@ __device__ __forceinline__ void dot(const ib_cuda_matrix &m, const ib_cuda_few &
 }
 
 template <class D, int ROWS>
-__global__ void __launch_bounds__(FEW_THREADS, ROWS == 1 ? 4 : 2) few_plain(const __grid_constant__ ib_cuda_few a) {
+__global__ void __launch_bounds__(FEW_THREADS, ROWS == 1 ? 4 : 2)
+    few_plain(const __grid_constant__ ib_cuda_few a) {
     uint32_t index = blockIdx.x * WARPS + threadIdx.x / WARP, total = 0;
     for (int i = 0; i < (a.gated ? 1 : a.n); i++)
         total += a.m[i].n_rows;
@@ -158,17 +159,18 @@ __device__ __forceinline__ void multiply_step(const step_codes &c, const uint32_
         for (int n = 0; n < TILES; n++) {
             const int row = 2 * n + g / 4;
             const bool mine = row < rows && (g & 1) == t / 2;
-            const uint16_t *from = halves + (size_t)(2 * row + (g >> 1 & 1)) * stride + step * STEP +
-                                   32 * t + 16 * half;
+            const uint16_t *from = halves + (size_t)(2 * row + (g >> 1 & 1)) * stride +
+                                   step * STEP + 32 * t + 16 * half;
             const uint4 none = {0, 0, 0, 0};
             x[n][0] = mine ? *reinterpret_cast<const uint4 *>(from) : none;
             x[n][1] = mine ? *reinterpret_cast<const uint4 *>(from + 8) : none;
         }
         for (int j = 0; j < 4; j++) {
             const int i = 8 * half + 2 * j;
-            const uint32_t a[4] = {
-                table[byte_of(c.low, i) * WARP + lane], table[byte_of(c.high, i) * WARP + lane],
-                table[byte_of(c.low, i + 1) * WARP + lane], table[byte_of(c.high, i + 1) * WARP + lane]};
+            const uint32_t a[4] = {table[byte_of(c.low, i) * WARP + lane],
+                                   table[byte_of(c.high, i) * WARP + lane],
+                                   table[byte_of(c.low, i + 1) * WARP + lane],
+                                   table[byte_of(c.high, i + 1) * WARP + lane]};
             for (int n = 0; n < TILES; n++) {
                 const uint4 &v = x[n][j / 2];
                 const uint32_t b[2] = {j & 1 ? v.z : v.x, j & 1 ? v.w : v.y};
@@ -214,7 +216,8 @@ __device__ __forceinline__ void tile_sums(const ib_cuda_matrix &m, uint32_t firs
 
 // One block per tile of 16 outputs at a time; the warps share the columns.
 template <int TYPE, int TILES>
-__global__ void __launch_bounds__(FEW_THREADS) few_codes(const __grid_constant__ ib_cuda_few a, uint32_t n_tiles) {
+__global__ void __launch_bounds__(FEW_THREADS)
+    few_codes(const __grid_constant__ ib_cuda_few a, uint32_t n_tiles) {
     IB_DYNAMIC_SHARED(memory);
     __shared__ float parts[2][WARPS][2 * TILES][TILE];
     uint32_t *table = reinterpret_cast<uint32_t *>(memory);
@@ -276,7 +279,8 @@ bool codes_fit(const ib_cuda_few *a) {
            codes_bytes(a->m[0].n_cols, a->rows) <= CODES_SHARED_MOST;
 }
 
-template <int TYPE, int TILES> int launch_codes(ib_cuda_stream s, const ib_cuda_few &a, int n_units) {
+template <int TYPE, int TILES>
+int launch_codes(ib_cuda_stream s, const ib_cuda_few &a, int n_units) {
     size_t bytes = codes_bytes(a.m[0].n_cols, a.rows);
 #ifndef IB_CUDA_EMULATED
     cudaError_t e = cudaFuncSetAttribute(few_codes<TYPE, TILES>,

@@ -125,7 +125,8 @@ __global__ void __launch_bounds__(THREADS, 2) gemm_bf16(ib_cuda_gemm a) {
 // ---------------------------------------------------------------- fp32
 enum { WM = 64, WN = 64, WK = 16 };
 
-__device__ __forceinline__ float element(const ib_cuda_gemm &a, const void *p, int row, int n, int k) {
+__device__ __forceinline__ float element(const ib_cuda_gemm &a, const void *p, int row, int n,
+                                         int k) {
     if (row >= n || k >= a.k)
         return 0.0f;
     const size_t at = (size_t)row * a.k + k;
@@ -253,7 +254,8 @@ __global__ void int8_product(ib_cuda_int8 a) {
         int sum = 0;
         float rest = 0;
         for (uint32_t c = lane; c < whole; c += WARP)
-            sum = __dp4a(reinterpret_cast<const int *>(w)[c], reinterpret_cast<const int *>(x)[c], sum);
+            sum = __dp4a(reinterpret_cast<const int *>(w)[c], reinterpret_cast<const int *>(x)[c],
+                         sum);
         for (uint32_t k = whole * 4 + lane; k < k_all; k += WARP)
             sum += (int)w[k] * (int)x[k];
         for (uint32_t c = lane; c < n_columns; c += WARP)
@@ -271,7 +273,8 @@ __global__ void int8_product(ib_cuda_int8 a) {
 }
 
 template <class D>
-int expand_of(ib_cuda_stream s, ib_cuda_matrix m, uint32_t first, uint32_t n, void *out, bool wide) {
+int expand_of(ib_cuda_stream s, ib_cuda_matrix m, uint32_t first, uint32_t n, void *out,
+              bool wide) {
     const uint64_t items = (uint64_t)n * ((m.n_cols + 7) / 8);
     const dim3 grid((unsigned)((items + THREADS - 1) / THREADS)), block(THREADS);
     if (wide)
@@ -308,7 +311,8 @@ int ib_cuda_launch_gemm(ib_cuda_stream s, const ib_cuda_gemm *g) {
     if (e != cudaSuccess)
         return (int)e;
 #endif
-    return IB_LAUNCH(gemm_bf16, dim3(tiles(a.rows, BM), tiles(a.n, BN)), dim3(THREADS), bytes, s, a);
+    return IB_LAUNCH(gemm_bf16, dim3(tiles(a.rows, BM), tiles(a.n, BN)), dim3(THREADS), bytes, s,
+                     a);
 }
 
 int ib_cuda_launch_finish(ib_cuda_stream s, const ib_cuda_gemm *g) {
@@ -318,13 +322,14 @@ int ib_cuda_launch_finish(ib_cuda_stream s, const ib_cuda_gemm *g) {
 
 int ib_cuda_launch_int8(ib_cuda_stream s, const ib_cuda_int8 *p) {
     const ib_cuda_int8 a = *p;
-    int code = IB_LAUNCH(int8_outliers, dim3(tiles((int)a.m.n_cols, THREADS)), dim3(THREADS), 0, s, a);
+    int code =
+        IB_LAUNCH(int8_outliers, dim3(tiles((int)a.m.n_cols, THREADS)), dim3(THREADS), 0, s, a);
     if (!code)
         code = IB_LAUNCH(int8_list, dim3(1), dim3(WARP), 0, s, a);
     if (!code)
         code = IB_LAUNCH(int8_quantize, dim3(a.rows), dim3(THREADS), 0, s, a);
     if (!code)
-        code = IB_LAUNCH(int8_product, dim3(tiles((int)a.m.n_rows, THREADS / WARP)), dim3(THREADS), 0,
-                         s, a);
+        code = IB_LAUNCH(int8_product, dim3(tiles((int)a.m.n_rows, THREADS / WARP)), dim3(THREADS),
+                         0, s, a);
     return code;
 }

@@ -44,15 +44,35 @@ __global__ void __launch_bounds__(THREADS) multiply_all(unsigned *sink) {
         *sink = 1;
 }
 
+__global__ void __launch_bounds__(THREADS) add_all(unsigned *sink) {
+    float c[CHAINS], a = 1.0f + 1e-7f * threadIdx.x, b = 1e-9f * threadIdx.x;
+    for (int i = 0; i < CHAINS; i++)
+        c[i] = (float)i;
+    for (int r = 0; r < ROUNDS; r++)
+        for (int i = 0; i < CHAINS; i++)
+            c[i] = fmaf(c[i], a, b);
+    float sum = 0;
+    for (int i = 0; i < CHAINS; i++)
+        sum += c[i];
+    if (sum == 12345.678f)
+        *sink = 1;
+}
+
 } // namespace
 
-int ib_cuda_launch_read(ib_cuda_stream s, const void *p, size_t bytes, unsigned *sink, int n_units) {
+int ib_cuda_launch_read(ib_cuda_stream s, const void *p, size_t bytes, unsigned *sink,
+                        int n_units) {
     const uint4 *from = static_cast<const uint4 *>(p);
     const size_t n = bytes / 16;
     return IB_LAUNCH(read_all, dim3(n_units * 4), dim3(THREADS), 0, s, from, n, sink);
 }
 
-int ib_cuda_launch_flops(ib_cuda_stream s, unsigned *sink, int n_units, double *flops) {
-    *flops = 2.0 * 16 * 8 * 16 * CHAINS * ROUNDS * (THREADS / WARP) * n_units;
+int ib_cuda_launch_flops(ib_cuda_stream s, unsigned *sink, int n_units, bool wide, double *flops) {
+    const double steps = (double)CHAINS * ROUNDS * THREADS * n_units;
+    if (wide) {
+        *flops = 2.0 * steps * 4;
+        return IB_LAUNCH(add_all, dim3(n_units * 4), dim3(THREADS), 0, s, sink);
+    }
+    *flops = 2.0 * 16 * 8 * 16 * steps / WARP;
     return IB_LAUNCH(multiply_all, dim3(n_units), dim3(THREADS), 0, s, sink);
 }

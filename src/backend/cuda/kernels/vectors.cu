@@ -17,7 +17,8 @@ __global__ void embed(ib_cuda_matrix m, const int *ids, int id_stride, float *ou
 
 // One block per group of columns. With ADD: x += y * scale first.
 template <bool ADD>
-__global__ void __launch_bounds__(1024) norm(ib_cuda_norm a, float *xs, const float *y, float scale) {
+__global__ void __launch_bounds__(1024)
+    norm(ib_cuda_norm a, float *xs, const float *y, float scale) {
     __shared__ float space[33];
     const size_t base = (size_t)blockIdx.x * a.group;
     const float *x = a.x + base;
@@ -174,8 +175,8 @@ unsigned blocks(size_t n) {
 }
 
 template <class D>
-int embed_of(ib_cuda_stream s, ib_cuda_matrix m, const int *ids, int id_stride, float *out, int rows,
-             float scale) {
+int embed_of(ib_cuda_stream s, ib_cuda_matrix m, const int *ids, int id_stride, float *out,
+             int rows, float scale) {
     return IB_LAUNCH(embed<D>, dim3(rows, blocks(m.n_cols)), dim3(THREADS), 0, s, m, ids, id_stride,
                      out, scale);
 }
@@ -203,14 +204,15 @@ int ib_cuda_launch_embed(ib_cuda_stream s, const ib_cuda_matrix *m, const int *i
 int ib_cuda_launch_norm(ib_cuda_stream s, const ib_cuda_norm *a) {
     const ib_cuda_norm n = *a;
     float *none = nullptr;
-    return IB_LAUNCH(norm<false>, dim3(n.n_groups), dim3(norm_threads(n.group)), 0, s, n, none, none,
-                     0.0f);
+    return IB_LAUNCH(norm<false>, dim3(n.n_groups), dim3(norm_threads(n.group)), 0, s, n, none,
+                     none, 0.0f);
 }
 
 int ib_cuda_launch_add_norm(ib_cuda_stream s, const ib_cuda_norm *a, float *x, const float *y,
                             float scale) {
     const ib_cuda_norm n = *a;
-    return IB_LAUNCH(norm<true>, dim3(n.n_groups), dim3(norm_threads(n.group)), 0, s, n, x, y, scale);
+    return IB_LAUNCH(norm<true>, dim3(n.n_groups), dim3(norm_threads(n.group)), 0, s, n, x, y,
+                     scale);
 }
 
 int ib_cuda_launch_add(ib_cuda_stream s, float *x, const float *y, size_t n, float scale) {
@@ -229,7 +231,8 @@ int ib_cuda_launch_kv_write(ib_cuda_stream s, const ib_cuda_cache *c, const ib_c
     const ib_cuda_cache cache = *c;
     const ib_cuda_place place = *p;
     const int threads = 128;
-    return IB_LAUNCH(kv_write, dim3(rows, cache.n_kv_heads, (cache.head_dim + threads - 1) / threads),
+    return IB_LAUNCH(kv_write,
+                     dim3(rows, cache.n_kv_heads, (cache.head_dim + threads - 1) / threads),
                      dim3(threads), 0, s, cache, place, k, v);
 }
 
@@ -238,7 +241,8 @@ int ib_cuda_launch_gated(ib_cuda_stream s, const float *gate, const float *up, f
     return IB_LAUNCH(gated, dim3(blocks(n)), dim3(THREADS), 0, s, gate, up, out, n, act);
 }
 
-int ib_cuda_launch_argmax(ib_cuda_stream s, const float *x, int rows, int n, int *out, float *work) {
+int ib_cuda_launch_argmax(ib_cuda_stream s, const float *x, int rows, int n, int *out,
+                          float *work) {
     const int wanted = (n + 4 * THREADS - 1) / (4 * THREADS);
     const int parts = wanted < IB_CUDA_ARGMAX_PARTS ? wanted : IB_CUDA_ARGMAX_PARTS;
     int code = IB_LAUNCH(argmax_parts, dim3(parts, rows), dim3(THREADS), 0, s, x, n, work);
