@@ -38,7 +38,7 @@ def breaches_of(path, table):
         if other not in table[module]:
             yield f"{where}: {module} may not include {other} ('{target}')"
         device = re.match(r"backend/(cpu|opencl|cuda)/", target)
-        if device and not str(folder).endswith(f"backend/{device.group(1)}"):
+        if device and f"/backend/{device.group(1)}/" not in f"{folder}/":
             yield f"{where}: only backend/{device.group(1)} may include '{target}'"
 
 
