@@ -294,8 +294,10 @@ static ib_status describe(const ib_engine *e, ib_cell *cell, ib_error *err) {
     IB_TRY(ib_describe_resolved(&cell->resolved, &info, e->attention, e->dtype, e->kv_type, err));
     cell->model.synthetic = e->synthetic != NULL;
     IB_TRY(ib_describe_model(&cell->model, &e->found, e->ckpt, e->model, err));
-    if (!e->synthetic)
-        return IB_OK;
+    if (!e->synthetic) {
+        json_decref(cell->model.files);
+        return ib_hub_file_hashes(&cell->model.files, e->found.path, err);
+    }
     char *name = ib_strdup(ib_synthetic_label(e->synthetic));
     if (!name)
         return ib_fail_memory(err, strlen(ib_synthetic_label(e->synthetic)), "the record");

@@ -20,7 +20,7 @@
 enum { MOST_FILES = 100000, MOST_PAGES = 100 };
 
 static const char single[] = "model.safetensors";
-static const char index_name[] = "model.safetensors.index.json";
+static const char index_name[] = IB_HUB_INDEX;
 
 typedef struct wanted { /* a file of the list that is going to be fetched */
     char *name;         /* owned */
@@ -55,17 +55,6 @@ static ib_status file_url(const job *j, const char *revision, const char *file, 
 
 /* --- the list of files --- */
 
-static bool is_wanted(const char *name) {
-    if (strcmp(name, "config.json") == 0 || strcmp(name, index_name) == 0 ||
-        ib_str_ends(ib_str_of(name), ".safetensors"))
-        return true;
-    for (size_t i = 0; i < IB_HUB_N_EXTRAS; i++)
-        if (strcmp(name, ib_hub_extras[i]) == 0)
-            return true;
-    return strncmp(name, IB_HUB_TEMPLATES "/", sizeof IB_HUB_TEMPLATES) == 0 &&
-           ib_str_ends(ib_str_of(name), ".jinja");
-}
-
 static const wanted *listed(const job *j, const char *name) {
     for (size_t i = 0; i < j->n; i++)
         if (strcmp(j->files[i].name, name) == 0)
@@ -77,7 +66,7 @@ static ib_status take_entry(job *j, const ib_hub_entry *e, ib_error *err) {
     ib_str name = ib_str_of(e->name);
     j->gguf = j->gguf || ib_str_ends(name, ".gguf");
     j->pickle = j->pickle || ib_str_ends(name, ".bin") || ib_str_ends(name, ".pt");
-    if (!e->is_file || !is_wanted(e->name) || listed(j, e->name))
+    if (!e->is_file || !ib_hub_is_model_file(e->name) || listed(j, e->name))
         return IB_OK;
     if (j->n == j->cap) {
         size_t cap = j->cap ? j->cap * 2 : 64;
@@ -333,6 +322,7 @@ static ib_status fetch_extras(job *j, ib_error *err) {
 static ib_status fetch_all(job *j, ib_error *err) {
     ib_hub_names weights = {0};
     uint64_t missing = 0;
+    ib_hub_sweep(j->want->layout);
     IB_TRY(list_files(j, err));
     if (j->listed && !listed(j, single) && !listed(j, index_name))
         return no_weights(j, err);

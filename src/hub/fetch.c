@@ -439,8 +439,8 @@ static ib_status refuse_content(fetch *f, const char *found, ib_error *err) {
     return ib_fail(err, IB_E_NETWORK,
                    "wrong content in '%s' as it came: %s %s, expected %s; fix: try again later, or "
                    "report it to who runs HF_ENDPOINT",
-                   ib_quotez(f->blob->file, file), ib_digest_name(f->partial.digest.kind), found,
-                   f->blob->etag);
+                   ib_quotez(f->blob->file, file), ib_digest_name(ib_digest_kind_of(f->blob->etag)),
+                   found, f->blob->etag);
 }
 
 /* Until the content is right. What an earlier process left may be wrong: then it comes anew. */

@@ -265,18 +265,28 @@ bool ib_http_may_retry(int code) {
     case CURLE_COULDNT_RESOLVE_PROXY:
     case CURLE_FILESIZE_EXCEEDED:
     case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_WEIRD_SERVER_REPLY:
         return false;
     default:
         return true;
     }
 }
 
+/* libcurl says "out of memory" of a header line over its own limit, too. */
+static bool memory_is_there(void) {
+    void *test = malloc(1 << 20);
+    free(test);
+    return test != NULL;
+}
+
 ib_status ib_http_failed(const ib_http_transfer *t, int code, const char *url, ib_error *err) {
     char where[IB_QUOTED], why[IB_QUOTED];
     const char *text = t->message[0] ? t->message : curl_easy_strerror((CURLcode)code);
     bool trust = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE;
-    if (code == CURLE_OUT_OF_MEMORY)
+    if (code == CURLE_OUT_OF_MEMORY && !memory_is_there())
         return ib_fail_memory(err, 0, "a transfer");
+    if (code == CURLE_OUT_OF_MEMORY)
+        text = "a header line that is too long";
     return ib_fail(err, IB_E_NETWORK, "no answer from '%s': %s; fix: %s", shown(url, where),
                    ib_quotez(text, why),
                    trust ? "check the clock and SSL_CERT_FILE, or the machine that answers"
@@ -449,7 +459,11 @@ ib_status ib_http_get(ib_http *h, const char *url, int tries, ib_http_reply *r, 
 static ib_status say_access(const ib_http *h, const ib_hub_headers *a, const char *what,
                             ib_error *err) {
     bool token = ib_http_has_token(h);
-    if (ib_str_is(a->error_code, "GatedRepo") || a->status == 403)
+    if (a->status == 403 && !ib_str_is(a->error_code, "GatedRepo"))
+        return ib_fail(err, IB_E_NETWORK,
+                       "access refused to %s (HTTP 403): it is private or gated; fix: %s", what,
+                       token ? "use a token that may read it" : "give --token or HF_TOKEN");
+    if (ib_str_is(a->error_code, "GatedRepo"))
         return ib_fail(err, IB_E_NETWORK, "access refused to %s: it is gated (HTTP %d); fix: %s",
                        what, a->status,
                        token ? "ask for access on its page, or use a token of an account that has "
@@ -467,7 +481,8 @@ static ib_status say_access(const ib_http *h, const ib_hub_headers *a, const cha
 ib_status ib_http_refused(const ib_http *h, const ib_hub_headers *a, const char *what,
                           const char *url, ib_error *err) {
     char where[IB_QUOTED], said[IB_QUOTED];
-    if (a->status == 401 || a->status == 403)
+    bool disabled = ib_str_is(a->error_code, "DisabledRepo");
+    if (!disabled && (a->status == 401 || a->status == 403))
         return say_access(h, a, what, err);
     if (ib_str_is(a->error_code, "RevisionNotFound"))
         return ib_fail(err, IB_E_NETWORK, "no such revision of %s (HTTP %d); fix: check --revision",
@@ -480,7 +495,7 @@ ib_status ib_http_refused(const ib_http *h, const ib_hub_headers *a, const char 
     if (a->status == 404)
         return ib_fail(err, IB_E_NETWORK, "no such repository: %s (HTTP 404); fix: check the id",
                        what);
-    if (a->status == 410 || a->status == 451 || ib_str_is(a->error_code, "DisabledRepo"))
+    if (a->status == 410 || a->status == 451 || disabled)
         return ib_fail(err, IB_E_NETWORK,
                        "%s is not offered any more (HTTP %d); fix: use another "
                        "model",

@@ -8,8 +8,8 @@
 #ifndef IB_HUB_HUB_H
 #define IB_HUB_HUB_H
 
+#include "base/json.h"
 #include "base/log.h"
-#include "base/str.h"
 
 #include <stdbool.h>
 
@@ -73,5 +73,11 @@ typedef ib_status (*ib_hub_on_checked)(void *user, const ib_hub_checked *c, ib_e
 ib_status ib_hub_verify(ib_hub_result *out, const char *model, const char *revision,
                         const char *cache_dir, const ib_hub_env *env, ib_hub_on_checked on_checked,
                         void *user, ib_error *err) IB_MUST_CHECK;
+
+/* What the files of a model folder, or a single file, are: {"config.json": {"bytes": 23, "hash":
+ * "git-sha1:..."}}, *out owned by the caller. Of a snapshot of the hub the hashes are the names of
+ * the blobs, which were checked when they were fetched (ib_hub_verify checks them again); of a
+ * plain file up to 32 MB it is the SHA-256 of what it holds now; of a larger one null. */
+ib_status ib_hub_file_hashes(json_t **out, const char *path, ib_error *err) IB_MUST_CHECK;
 
 #endif

@@ -6,13 +6,16 @@
 #include "base/file.h"
 #include "base/rng.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static bool set(const char *value) {
@@ -210,22 +213,43 @@ ib_status ib_hub_make_parents(const ib_hub_layout *l, const char *path, ib_error
     return IB_OK;
 }
 
-/* path + ".<8 hex>.tmp"; malloc'd. */
-static char *temp_name(const char *path) {
+/* <repo>/.inferbench.<pid>.<8 hex>.tmp; malloc'd. What is made there is renamed to where it
+ * belongs; ib_hub_sweep removes what a killed process leaves. */
+static const char temp_start[] = ".inferbench.";
+
+static char *temp_name(const ib_hub_layout *l) {
     ib_rng rng;
-    size_t n = strlen(path) + 16;
-    char *out = malloc(n);
+    char name[64];
     ib_rng_init(&rng, ib_now_ns() ^ (uint64_t)getpid() << 32);
-    if (out)
-        (void)snprintf(out, n, "%s.%08" PRIx32 ".tmp", path, (uint32_t)ib_rng_u64(&rng));
-    return out;
+    (void)snprintf(name, sizeof name, "%s%ld.%08" PRIx32 ".tmp", temp_start, (long)getpid(),
+                   (uint32_t)ib_rng_u64(&rng));
+    return ib_path_join(l->repo, name);
+}
+
+void ib_hub_sweep(const ib_hub_layout *l) {
+    enum { OLD_S = 60 };
+    DIR *d = opendir(l->repo);
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        struct stat file;
+        uint64_t pid;
+        const char *digits = e->d_name + sizeof temp_start - 1;
+        if (strncmp(e->d_name, temp_start, sizeof temp_start - 1) != 0 ||
+            !ib_parse_u64((ib_str){digits, strspn(digits, "0123456789")}, &pid) || pid == 0 ||
+            pid > INT32_MAX || (kill((pid_t)pid, 0) == 0 || errno != ESRCH) ||
+            fstatat(dirfd(d), e->d_name, &file, AT_SYMLINK_NOFOLLOW) != 0 ||
+            time(NULL) - file.st_mtime < OLD_S)
+            continue;
+        (void)unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        (void)closedir(d);
 }
 
 /* A small file, whole or not at all. */
 static ib_status put_file(const ib_hub_layout *l, const char *path, const char *text, size_t n,
                           ib_error *err) {
     IB_TRY(ib_hub_make_parents(l, path, err));
-    char *temp = temp_name(path);
+    char *temp = temp_name(l);
     if (!temp)
         return ib_fail_memory(err, strlen(path), "a path");
     int error = 0;
@@ -323,9 +347,9 @@ ib_status ib_hub_link(const ib_hub_layout *l, const char *commit, const char *fi
     ib_buf_init(&target);
     char *path = ib_hub_path(l, "snapshots", commit, file);
     char *blob = ib_hub_path(l, "blobs", etag, NULL);
-    char *temp = path ? temp_name(path) : NULL;
-    ib_status st = temp && blob ? link_target(&target, file, etag, err)
-                                : ib_fail_memory(err, strlen(l->repo), "a path");
+    char *temp = temp_name(l);
+    ib_status st = temp && blob && path ? link_target(&target, file, etag, err)
+                                        : ib_fail_memory(err, strlen(l->repo), "a path");
     if (st == IB_OK)
         st = ib_hub_make_parents(l, path, err);
     if (st == IB_OK && !copy && symlink(target.ptr, temp) != 0) {

@@ -48,6 +48,8 @@ ib_status ib_hub_ref_write(const ib_hub_layout *l, const char *revision, const c
                            ib_error *err) IB_MUST_CHECK;
 ib_status ib_hub_mark_absent(const ib_hub_layout *l, const char *commit, const char *file,
                              ib_error *err) IB_MUST_CHECK;
+/* Removes temporary files that processes left which do not live any more. */
+void ib_hub_sweep(const ib_hub_layout *l);
 /* snapshots/<commit>/<file> -> blobs/<etag>, in place of what was there; a copy where links are not
  * wanted or not possible. */
 ib_status ib_hub_link(const ib_hub_layout *l, const char *commit, const char *file,

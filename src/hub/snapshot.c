@@ -14,6 +14,17 @@ const char *const ib_hub_extras[IB_HUB_N_EXTRAS] = {
     "tokenizer.json",          "generation_config.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json",      "chat_template.jinja"};
 
+bool ib_hub_is_model_file(const char *name) {
+    ib_str text = ib_str_of(name);
+    if (strcmp(name, "config.json") == 0 || strcmp(name, IB_HUB_INDEX) == 0 ||
+        ib_str_ends(text, ".safetensors"))
+        return true;
+    for (size_t i = 0; i < IB_HUB_N_EXTRAS; i++)
+        if (strcmp(name, ib_hub_extras[i]) == 0)
+            return true;
+    return ib_str_starts(text, IB_HUB_TEMPLATES "/") && ib_str_ends(text, ".jinja");
+}
+
 bool ib_hub_names_has(const ib_hub_names *l, const char *name) {
     for (size_t i = 0; i < l->n; i++)
         if (strcmp(l->names[i], name) == 0)
@@ -43,6 +54,15 @@ ib_status ib_hub_names_add(ib_hub_names *l, ib_str name, ib_error *err) {
     return IB_OK;
 }
 
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+void ib_hub_names_sort(ib_hub_names *l) {
+    if (l->n)
+        qsort(l->names, l->n, sizeof *l->names, by_name);
+}
+
 void ib_hub_names_clear(ib_hub_names *l) {
     for (size_t i = 0; i < l->n; i++)
         free(l->names[i]);
@@ -52,8 +72,9 @@ void ib_hub_names_clear(ib_hub_names *l) {
 
 static ib_status bad_index(ib_error *err, const char *path, const char *what, ib_str name) {
     char where[IB_QUOTED], quoted[IB_QUOTED];
+    const char *slash = strrchr(path, '/');
     return ib_fail(err, IB_E_FORMAT, "%s in %s: '%s'; fix: use another repository", what,
-                   ib_quotez(path, where), ib_quote(name, quoted));
+                   ib_quotez(slash ? slash + 1 : path, where), ib_quote(name, quoted));
 }
 
 ib_status ib_hub_index_files(ib_hub_names *out, const char *path, ib_error *err) {
@@ -114,7 +135,7 @@ ib_status ib_hub_snapshot_check(const ib_hub_layout *l, const char *commit, ib_h
                                 ib_error *err) {
     const char *text = "";
     char *folder = ib_hub_path(l, "snapshots", commit, NULL);
-    char *index = ib_hub_path(l, "snapshots", commit, "model.safetensors.index.json");
+    char *index = ib_hub_path(l, "snapshots", commit, IB_HUB_INDEX);
     ib_status st = folder && index ? IB_OK : ib_fail_memory(err, strlen(l->repo), "a path");
     missing->text[0] = '\0';
     if (st == IB_OK && !ib_path_is_dir(folder))
@@ -138,7 +159,7 @@ bool ib_hub_snapshot_is_whole(const ib_hub_layout *l, const char *commit) {
     if (ib_hub_snapshot_check(l, commit, &missing, NULL) != IB_OK || missing.text[0])
         return false;
     if (!ib_hub_has_file(l, commit, "model.safetensors") &&
-        !ib_hub_has_file(l, commit, "model.safetensors.index.json"))
+        !ib_hub_has_file(l, commit, IB_HUB_INDEX))
         return false;
     for (size_t i = 0; i < IB_HUB_N_EXTRAS; i++)
         if (!ib_hub_has_file(l, commit, ib_hub_extras[i]) &&

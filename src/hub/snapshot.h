@@ -9,6 +9,11 @@
 enum { IB_HUB_N_EXTRAS = 6 };
 extern const char *const ib_hub_extras[IB_HUB_N_EXTRAS];
 #define IB_HUB_TEMPLATES "additional_chat_templates"
+#define IB_HUB_INDEX "model.safetensors.index.json"
+
+/* Whether a file of a repository is one of a model's: configuration, safetensors, tokenizer, chat
+ * templates. */
+bool ib_hub_is_model_file(const char *name);
 
 /* Owned names. */
 typedef struct ib_hub_names {
@@ -17,6 +22,7 @@ typedef struct ib_hub_names {
 } ib_hub_names;
 ib_status ib_hub_names_add(ib_hub_names *l, ib_str name, ib_error *err) IB_MUST_CHECK; /* once */
 bool ib_hub_names_has(const ib_hub_names *l, const char *name);
+void ib_hub_names_sort(ib_hub_names *l);
 void ib_hub_names_clear(ib_hub_names *l);
 
 /* The distinct files of the weight_map of an index.json at path. IB_E_FORMAT for one that is

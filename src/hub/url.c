@@ -104,6 +104,15 @@ ib_status ib_hub_endpoint_parse(ib_str text, ib_str *out, ib_error *err) {
     return IB_OK;
 }
 
+/* What may be shown of a Location: no query, nothing in front of '@'. */
+static const char *quote_location(ib_str location, char quoted[IB_QUOTED]) {
+    ib_str text = ib_hub_url_shown(location);
+    for (size_t i = text.len; i-- > 0;)
+        if (text.ptr[i] == '@')
+            return ib_quote((ib_str){text.ptr + i + 1, text.len - i - 1}, quoted);
+    return ib_quote(text, quoted);
+}
+
 ib_status ib_hub_url_join(ib_str base, ib_str location, ib_buf *out, ib_error *err) {
     char quoted[IB_QUOTED];
     ib_hub_url from, to;
@@ -126,7 +135,7 @@ ib_status ib_hub_url_join(ib_str base, ib_str location, ib_buf *out, ib_error *e
             return ib_fail(err, IB_E_NETWORK,
                            "redirect to something that is no http or https URL: '%s'; fix: check "
                            "HF_ENDPOINT and the proxy",
-                           ib_quote(ib_hub_url_shown(location), quoted));
+                           quote_location(location, quoted));
         IB_TRY(ib_buf_add(out, base.ptr, n, err));
         if (n == origin)
             IB_TRY(ib_buf_addc(out, '/', err));
@@ -135,7 +144,7 @@ ib_status ib_hub_url_join(ib_str base, ib_str location, ib_buf *out, ib_error *e
     if (!ib_hub_url_parse((ib_str){out->ptr + at, out->len - at}, &to))
         return ib_fail(err, IB_E_NETWORK,
                        "redirect to a malformed URL: '%s'; fix: check HF_ENDPOINT and the proxy",
-                       ib_quote(ib_hub_url_shown(location), quoted));
+                       quote_location(location, quoted));
     return IB_OK;
 }
 

@@ -62,10 +62,6 @@ static ib_status list(ib_hub_names *out, const char *folder, const char *prefix,
     return st;
 }
 
-static int by_name(const void *a, const void *b) {
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 /* The last component of what a link points to, when that is a blob; "" for anything else. */
 static void blob_name(const char *path, char out[IB_HUB_ETAG_MAX + 1]) {
     char target[1024];
@@ -130,12 +126,87 @@ ib_status ib_hub_verify(ib_hub_result *out, const char *model, const char *revis
     IB_TRY(ib_hub_find_snapshot(out, model, revision, cache_dir, env, err));
     a.folder = out->path;
     ib_status st = list(&files, out->path, "", 0, err);
-    if (files.n)
-        qsort(files.names, files.n, sizeof *files.names, by_name);
+    ib_hub_names_sort(&files);
     for (size_t i = 0; i < files.n && st == IB_OK; i++)
         st = check_one(&a, files.names[i], err);
     ib_hub_names_clear(&files);
     if (st == IB_OK && a.first != IB_OK)
         st = ib_fail(err, a.first, "%s", a.first_error.text);
+    return st;
+}
+
+/* --- hashes for the record --- */
+
+/* The model's files in a folder and in its folder of templates. A folder that cannot be read has
+ * none: what is wrong with it is for others to say. */
+static ib_status list_model(ib_hub_names *out, const char *folder, ib_error *err) {
+    static const char *const parts[] = {"", IB_HUB_TEMPLATES "/"};
+    ib_status st = IB_OK;
+    for (size_t i = 0; i < 2; i++) {
+        char *path = ib_path_join(folder, parts[i]);
+        DIR *d = path ? opendir(path) : NULL;
+        for (const struct dirent *e; st == IB_OK && d && (e = readdir(d));) {
+            char name[IB_HUB_NAME_MAX + 1];
+            int n = snprintf(name, sizeof name, "%s%s", parts[i], e->d_name);
+            if (n > 0 && (size_t)n < sizeof name && ib_hub_is_model_file(name) &&
+                ib_utf8_valid_prefix(name, (size_t)n) == (size_t)n)
+                st = ib_hub_names_add(out, (ib_str){name, (size_t)n}, err);
+        }
+        if (d)
+            (void)closedir(d);
+        if (!path)
+            return ib_fail_memory(err, strlen(folder), "a path");
+        free(path);
+    }
+    return st;
+}
+
+static json_t *hash_of(const char *path, uint64_t *bytes, ib_error *err) {
+    enum { READ_AT_MOST = 32 << 20 };
+    char etag[IB_HUB_ETAG_MAX + 1], hash[65], text[100];
+    struct stat file;
+    *bytes = stat(path, &file) == 0 ? (uint64_t)file.st_size : 0;
+    blob_name(path, etag);
+    ib_digest_kind kind = ib_digest_kind_of(etag);
+    if (kind == IB_DIGEST_NONE) {
+        if (*bytes > READ_AT_MOST ||
+            ib_digest_file(path, IB_DIGEST_SHA256, hash, bytes, NULL, err) != IB_OK)
+            return json_null();
+        kind = IB_DIGEST_SHA256;
+        memcpy(etag, hash, sizeof hash);
+    }
+    (void)snprintf(text, sizeof text, "%s:%.64s", ib_digest_name(kind), etag);
+    return json_string(text);
+}
+
+static ib_status add_hash(json_t *out, const char *path, const char *name, ib_error *err) {
+    uint64_t bytes = 0;
+    json_t *hash = hash_of(path, &bytes, NULL);
+    json_t *entry = json_pack("{s:I, s:o}", "bytes", (json_int_t)bytes, "hash", hash);
+    if (!entry || json_object_set_new(out, name, entry) != 0)
+        return ib_fail_memory(err, 0, "the files' hashes");
+    return IB_OK;
+}
+
+ib_status ib_hub_file_hashes(json_t **out, const char *path, ib_error *err) {
+    ib_hub_names files = {0};
+    const char *slash = strrchr(path, '/');
+    *out = json_object();
+    ib_status st = *out ? IB_OK : ib_fail_memory(err, 0, "the files' hashes");
+    if (st == IB_OK && !ib_path_is_dir(path))
+        st = add_hash(*out, path, slash ? slash + 1 : path, err);
+    else if (st == IB_OK)
+        st = list_model(&files, path, err);
+    ib_hub_names_sort(&files);
+    for (size_t i = 0; i < files.n && st == IB_OK; i++) {
+        char *file = ib_path_join(path, files.names[i]);
+        st = file ? add_hash(*out, file, files.names[i], err) : ib_fail_memory(err, 0, "a path");
+        free(file);
+    }
+    ib_hub_names_clear(&files);
+    if (st != IB_OK) {
+        json_decref(*out);
+        *out = NULL;
+    }
     return st;
 }

@@ -202,6 +202,9 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     const json_t *model = json_object_get(o, "model");
     IB_TRY(ib_fields_read(&ib_fields_model, &c->model, model, where, err));
     IB_TRY(read_formats(&c->model, model, where, err));
+    const json_t *files = json_object_get(model, "files");
+    if (json_is_object(files))
+        c->model.files = json_incref((json_t *)files);
     IB_TRY(ib_fields_read(&ib_fields_memory, &c->memory, json_object_get(o, "memory"), where, err));
     const json_t *probe = json_object_get(o, "probe"); /* absent in older records */
     if (probe)

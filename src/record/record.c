@@ -38,6 +38,7 @@ void ib_cell_clear(ib_cell *c) {
     ib_fields_clear(&ib_fields_resolved, &c->resolved);
     ib_fields_clear(&ib_fields_model, &c->model);
     ib_fields_clear(&ib_fields_energy, &c->energy);
+    json_decref(c->model.files);
     for (size_t i = 0; i < c->n_runs; i++)
         ib_run_record_clear(&c->runs[i]);
     free(c->runs);
@@ -163,6 +164,8 @@ ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) {
     IB_TRY(ib_fields_copy(&ib_fields_resolved, &to->resolved, &from->resolved, err));
     IB_TRY(ib_fields_copy(&ib_fields_model, &to->model, &from->model, err));
     IB_TRY(ib_fields_copy(&ib_fields_step, &to->model, &from->model, err));
+    json_decref(to->model.files);
+    to->model.files = from->model.files ? json_incref(from->model.files) : NULL;
     memcpy(to->model.formats, from->model.formats, sizeof to->model.formats);
     to->model.n_formats = from->model.n_formats;
     memcpy(to->load, from->load, sizeof to->load);

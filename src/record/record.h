@@ -81,6 +81,7 @@ typedef struct ib_model_record {
     char *path, *repo_id, *revision, *family, *name;
     char
         *fingerprint; /* SHA-256 over names, types, shapes and edges of all tensors; NULL unknown */
+    json_t *files;    /* owned object: name -> {bytes, hash}; NULL = none */
     bool synthetic;
     uint64_t n_params, file_bytes, weight_bytes, n_layers, d_model, n_vocab, n_ctx_max;
     ib_format_record formats[IB_RECORD_MAX_FORMATS];

@@ -59,6 +59,8 @@ static ib_status run_json(const ib_run_record *r, bool first, json_t *o, ib_erro
 static ib_status model_json(const ib_model_record *m, json_t *o, ib_error *err) {
     json_t *formats, *step;
     IB_TRY(ib_fields_write(&ib_fields_model, m, o, err));
+    if (m->files)
+        IB_TRY(ib_fields_set(o, "files", share(m->files), err));
     IB_TRY(child(o, "bytes_by_format", json_object(), &formats, err));
     for (size_t i = 0; i < m->n_formats; i++)
         IB_TRY(ib_fields_set(formats, m->formats[i].type,

@@ -62,7 +62,8 @@ def show(groups):
     for _, entries in chosen(groups):
         for entry in entries:
             with tempfile.TemporaryDirectory() as folder:
-                done = base.run_call(entry.make(pathlib.Path(folder)))
+                with base.prepared(entry, pathlib.Path(folder)) as (call, _):
+                    done = base.run_call(call)
                 text = done.stderr.decode("utf-8", "replace").rstrip("\n").replace(folder, "T")
                 print(f"{entry.name} [{done.code}] {done.seconds:.2f} s "
                       f"{done.peak // base.MIB} MiB\n    {text}")

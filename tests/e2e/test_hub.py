@@ -209,11 +209,26 @@ class Download(HubCase):
         self.hub(files)
         out = self.tmp / "record.json"
         done = run("--model-id", "org/name", "--device", "cpu", "--token-ids", "1,2,3", "-n", "3",
-                   "--roofline", "off", "--output", out, env=self.env())
+                   "--roofline", "off", "--output", out, "--token", TOKEN, env=self.env())
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn(TOKEN.encode(), out.read_bytes() + done.stdout + done.stderr)
         model = json.loads(out.read_text())["cells"][0]["model"]
         self.assertEqual((model["repo_id"], model["revision"]), ("org/name", COMMIT))
+        self.assertEqual(model["files"]["model.safetensors"]["hash"],
+                         "sha256:" + self.server.etag("model.safetensors"))
+        self.assertEqual(model["files"]["config.json"],
+                         {"bytes": len(files["config.json"]),
+                          "hash": "git-sha1:" + self.server.etag("config.json")})
         self.assertTrue(any("/resolve/main/config.json" in r.path for r in self.server.requests))
+        done = run("--model-id", folder, "--device", "cpu", "--token-ids", "1,2,3", "-n", "3",
+                   "--roofline", "off", "--output", out, "--force", env=self.env())
+        self.assertEqual(done.returncode, 0, done.stderr)
+        local = json.loads(out.read_text())["cells"][0]["model"]
+        self.assertEqual(local["files"]["config.json"]["hash"],
+                         "sha256:" + etag_of(files["config.json"], True))
+        self.assertEqual(set(local["files"]), set(model["files"]))
+        again = json.loads(run("report", out, "--format", "json").stdout)
+        self.assertEqual(again["cells"][0]["model"]["files"], local["files"])
 
 
 class Token(HubCase):
@@ -540,6 +555,15 @@ class Cache(HubCase):
             self.assertEqual(process.returncode, 0, stderr)
         self.assertIsNone(check_cache(self.cache, partial=False))
         self.expect_files(FETCHED)
+
+
+class Kill(Case):
+    def test_kill_9_at_random_moments(self):
+        script = pathlib.Path(__file__).resolve().parent / "kill_download.py"
+        done = subprocess.run([sys.executable, script, "--count", "6"], capture_output=True,
+                              timeout=150)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(b"killed 6, ", done.stdout)
 
 
 class Tls(HubCase):

@@ -3,17 +3,17 @@
 
 An entry makes its input anew each time (no bad file is stored), says how the program is called on
 it, and what the failure contract asks for: exit code and the words that must stand in the line."""
-from . import bn, cf, cl, en, gg, ix, jt, st, tk
+from . import bn, cf, cl, en, gg, hb, ix, jt, st, tk
 
 GROUPS = {
     "ST": ("safetensors", st), "IX": ("index and file sets", ix), "CF": ("config.json", cf),
     "BN": ("bitsandbytes", bn), "TK": ("tokenizer.json", tk), "JT": ("chat template", jt),
-    "GG": ("GGUF", gg), "CL": ("command line and output", cl), "EN": ("process and machine", en),
+    "GG": ("GGUF", gg), "HB": ("hub answers and the cache", hb),
+    "CL": ("command line and output", cl), "EN": ("process and machine", en),
 }
 
 # What is not tried, and why.
 NOT_TRIED = {
-    "HB": "hub responses: this version does not download",
     "EP": "endpoints: this version calls no server",
 }
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What the groups of the catalogue share: entries, good tiny files to spoil, and the judgement."""
+import contextlib
 import dataclasses
 import json
 import os
@@ -51,6 +52,9 @@ class Entry:
     memory: int = 0                                 # bytes beyond the general bound
     json_too: bool = True
     journal: bool = False                           # a journal of finished runs may be left
+    # folder -> an object with env (for the program), check(done, folder) and close(); the folder
+    # "home" is its cache, which it judges itself
+    server: typing.Optional[typing.Callable] = None
 
     @property
     def name(self):
@@ -101,7 +105,8 @@ def run_call(call, extra=()):
 
     args = [*(call.wrap or []), binary(), *call.args, *extra]
     args = [a if isinstance(a, bytes) else os.fsencode(str(a)) for a in args]
-    env = dict(os.environ, HF_HUB_CACHE="/nonexistent", HF_HUB_OFFLINE="1") if call.env is None else call.env
+    nothing = dict(os.environ, HF_HUB_CACHE="/nonexistent", HF_HUB_OFFLINE="1")
+    env = nothing if call.env is None else call.env
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr, \
             (open(call.stdout, "wb") if call.stdout else tempfile.TemporaryFile()) as stdout:
         stdin.write(call.input)
@@ -187,6 +192,10 @@ def tree(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
+def outside_cache(names):
+    return [name for name in names if name.split("/")[0] != "home"]
+
+
 def size_of(folder):
     return sum(p.lstat().st_size for p in folder.rglob("*") if not p.is_symlink() and p.is_file())
 
@@ -210,9 +219,27 @@ def made(entry, folder):
         return pickle.load(answer)
 
 
+@contextlib.contextmanager
+def prepared(entry, folder):
+    """The call on the input that is made in folder, and the server that it talks to, or None."""
+    call = made(entry, folder)
+    server = entry.server(folder) if entry.server else None
+    try:
+        if server:
+            call.env = {**server.env, **(call.env or {})}
+        yield call, server
+    finally:
+        if server:
+            server.close()
+
+
 def judge(entry, folder):
     """None when the program does what the catalogue asks for, else what is wrong."""
-    call = made(entry, folder)
+    with prepared(entry, folder) as (call, server):
+        return judge_call(entry, call, folder, server)
+
+
+def judge_call(entry, call, folder, server):
     before = tree(folder)
     done = run_call(call)
     codes = entry.code if isinstance(entry.code, tuple) else (entry.code,)
@@ -232,6 +259,8 @@ def judge(entry, folder):
     after = tree(folder)
     if entry.journal:
         after = [name for name in after if not name.endswith(".journal")]
+    if server:
+        before, after = outside_cache(before), outside_cache(after)
     # an invalid measurement has its record, and so has what was measured before a signal
     if done.code not in (0, 10, 130, 143) and after != before:
         return f"files left: {sorted(set(after) ^ set(before))}"
@@ -239,6 +268,10 @@ def judge(entry, folder):
         return f"temporary files left: {after}"
     if entry.check:
         complaint = entry.check(done, folder)
+        if complaint:
+            return complaint
+    if server:
+        complaint = server.check(done, folder)
         if complaint:
             return complaint
     if done.code != 0 and entry.json_too:
