@@ -217,7 +217,7 @@ ib_status ib_hub_make_parents(const ib_hub_layout *l, const char *path, ib_error
  * belongs; ib_hub_sweep removes what a killed process leaves. */
 static const char temp_start[] = ".inferbench.";
 
-static char *temp_name(const ib_hub_layout *l) {
+char *ib_hub_temp_name(const ib_hub_layout *l) {
     ib_rng rng;
     char name[64];
     ib_rng_init(&rng, ib_now_ns() ^ (uint64_t)getpid() << 32);
@@ -249,7 +249,7 @@ void ib_hub_sweep(const ib_hub_layout *l) {
 static ib_status put_file(const ib_hub_layout *l, const char *path, const char *text, size_t n,
                           ib_error *err) {
     IB_TRY(ib_hub_make_parents(l, path, err));
-    char *temp = temp_name(l);
+    char *temp = ib_hub_temp_name(l);
     if (!temp)
         return ib_fail_memory(err, strlen(path), "a path");
     int error = 0;
@@ -347,7 +347,7 @@ ib_status ib_hub_link(const ib_hub_layout *l, const char *commit, const char *fi
     ib_buf_init(&target);
     char *path = ib_hub_path(l, "snapshots", commit, file);
     char *blob = ib_hub_path(l, "blobs", etag, NULL);
-    char *temp = temp_name(l);
+    char *temp = ib_hub_temp_name(l);
     ib_status st = temp && blob && path ? link_target(&target, file, etag, err)
                                         : ib_fail_memory(err, strlen(l->repo), "a path");
     if (st == IB_OK)

@@ -48,6 +48,9 @@ ib_status ib_hub_ref_write(const ib_hub_layout *l, const char *revision, const c
                            ib_error *err) IB_MUST_CHECK;
 ib_status ib_hub_mark_absent(const ib_hub_layout *l, const char *commit, const char *file,
                              ib_error *err) IB_MUST_CHECK;
+/* A new name in the repository's folder, for what is renamed to its place; malloc'd, NULL when out
+ * of memory. What a killed process leaves there is swept. */
+char *ib_hub_temp_name(const ib_hub_layout *l);
 /* Removes temporary files that processes left which do not live any more. */
 void ib_hub_sweep(const ib_hub_layout *l);
 /* snapshots/<commit>/<file> -> blobs/<etag>, in place of what was there; a copy where links are not

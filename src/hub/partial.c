@@ -112,6 +112,22 @@ static bool read_state(ib_partial *p, state *s) {
     return true;
 }
 
+/* A file without state, of the content's length: what a process leaves that is killed between its
+ * last two steps. The content tells. */
+static bool is_whole(ib_partial *p, const char *path, off_t length) {
+    char found[65];
+    uint64_t bytes = 0;
+    ib_digest_kind kind = ib_digest_kind_of(p->etag);
+    if (kind == IB_DIGEST_NONE || p->size == 0 || (uint64_t)length != p->size ||
+        ib_digest_file(path, kind, found, &bytes, NULL, NULL) != IB_OK ||
+        strcmp(found, p->etag) != 0)
+        return false;
+    for (size_t i = 0; i < p->n_segments; i++)
+        p->done[i] = length_of(p->size, p->segment, i);
+    p->bytes = p->size;
+    return true;
+}
+
 /* Opens the file at path and keeps it when it may be taken over. */
 static bool adopt(ib_partial *p, const char *path, state *s) {
     struct stat held, named;
@@ -163,40 +179,17 @@ static ib_status find_left(ib_partial *p, const char *blobs, ib_error *err) {
     p->path = best.path;
     p->fd = best.fd;
     state s;
-    if (p->fd >= 0 && !read_state(p, &s)) /* cannot be: it was sound a moment ago */
-        p->bytes = 0;
+    struct stat held;
+    if (p->fd >= 0 && !read_state(p, &s) &&
+        !(fstat(p->fd, &held) == 0 && is_whole(p, p->path, held.st_size))) {
+        p->bytes = 0; /* cannot be: it was sound a moment ago */
+        memset(p->done, 0, p->n_segments * sizeof *p->done);
+    }
     p->found = p->fd >= 0 ? p->bytes : 0;
     return st;
 }
 
 /* --- a new one --- */
-
-static ib_status create(ib_partial *p, const char *blobs, ib_error *err) {
-    char name[IB_HUB_ETAG_MAX + 24];
-    ib_rng rng;
-    ib_rng_init(&rng, ib_now_ns() ^ (uint64_t)getpid() << 32);
-    for (int i = 0; i < 100; i++) {
-        (void)snprintf(name, sizeof name, "%s.%08" PRIx32 ".incomplete", p->etag,
-                       (uint32_t)ib_rng_u64(&rng));
-        free(p->path);
-        p->path = ib_path_join(blobs, name);
-        if (!p->path)
-            return ib_fail_memory(err, strlen(blobs), "a path");
-        p->fd = open(p->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (p->fd >= 0 || errno != EEXIST)
-            break;
-    }
-    if (p->fd >= 0) {
-        (void)flock(p->fd, LOCK_EX | LOCK_NB);
-        memset(p->done, 0, p->n_segments * sizeof *p->done);
-        p->bytes = 0;
-        return IB_OK;
-    }
-    ib_status st = ib_hub_cannot_write(err, p->path, errno);
-    free(p->path);
-    p->path = NULL;
-    return st;
-}
 
 static ib_status put_all(ib_partial *p, const void *bytes, size_t n, uint64_t at, ib_error *err) {
     const char *from = bytes;
@@ -222,6 +215,39 @@ static ib_status put_state(ib_partial *p, ib_error *err) {
     return put_all(p, &s, sizeof s, p->state_at, err);
 }
 
+/* The file gets its name when its state is in it: one without a state is nobody's. */
+static ib_status create(ib_partial *p, const ib_hub_layout *l, const char *blobs, ib_error *err) {
+    char name[IB_HUB_ETAG_MAX + 24];
+    ib_rng rng;
+    ib_rng_init(&rng, ib_now_ns() ^ (uint64_t)getpid() << 32);
+    (void)snprintf(name, sizeof name, "%s.%08" PRIx32 ".incomplete", p->etag,
+                   (uint32_t)ib_rng_u64(&rng));
+    char *temp = ib_hub_temp_name(l);
+    p->path = ib_path_join(blobs, name);
+    if (!temp || !p->path) {
+        free(temp);
+        return ib_fail_memory(err, strlen(blobs), "a path");
+    }
+    memset(p->done, 0, p->n_segments * sizeof *p->done);
+    p->bytes = 0;
+    p->fd = open(temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    ib_status st = p->fd >= 0 ? IB_OK : ib_hub_cannot_write(err, p->path, errno);
+    if (st == IB_OK) {
+        (void)flock(p->fd, LOCK_EX | LOCK_NB);
+        st = put_state(p, err);
+    }
+    if (st == IB_OK && rename(temp, p->path) != 0)
+        st = ib_hub_cannot_write(err, p->path, errno);
+    if (st != IB_OK) {
+        if (p->fd >= 0)
+            (void)unlink(temp);
+        free(p->path);
+        p->path = NULL;
+    }
+    free(temp);
+    return st;
+}
+
 ib_status ib_partial_open(ib_partial *out, const ib_hub_layout *l, const char *etag, uint64_t size,
                           bool may_resume, ib_error *err) {
     *out = (ib_partial){.fd = -1, .etag = etag, .size = size, .segment = SEGMENT_BYTES};
@@ -237,8 +263,8 @@ ib_status ib_partial_open(ib_partial *out, const ib_hub_layout *l, const char *e
     if (st == IB_OK && may_resume)
         st = find_left(out, blobs, err);
     if (st == IB_OK && out->fd < 0)
-        st = create(out, blobs, err);
-    if (st == IB_OK)
+        st = create(out, l, blobs, err);
+    else if (st == IB_OK)
         st = put_state(out, err);
     if (st == IB_OK)
         st = ib_digest_start(&out->digest, ib_digest_kind_of(etag), size, err);
@@ -345,7 +371,8 @@ ib_status ib_partial_publish(ib_partial *p, const ib_hub_layout *l, ib_error *er
     if (!blob)
         return ib_fail_memory(err, strlen(l->repo), "a path");
     int error = 0;
-    if (ftruncate(p->fd, (off_t)p->size) != 0 || (fsync(p->fd) != 0 && errno != EINVAL) ||
+    /* flushed while the state still stands: only the moment between the two last steps has none */
+    if ((fsync(p->fd) != 0 && errno != EINVAL) || ftruncate(p->fd, (off_t)p->size) != 0 ||
         rename(p->path, blob) != 0)
         error = errno;
     ib_status st = error ? ib_hub_cannot_write(err, blob, error) : IB_OK;

@@ -82,14 +82,20 @@ class Server:
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.socket.getsockname()[1]
         self.open = True
-        threading.Thread(target=self.accept, daemon=True).start()
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
 
     @property
     def url(self):
         return f"{'https' if self.context else 'http'}://127.0.0.1:{self.port}"
 
     def close(self):
+        """The thread ends before the descriptor is free: it must never accept for another server."""
+        if not self.open:
+            return
         self.open = False
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.socket.close()
 
     def accept(self):

@@ -461,11 +461,12 @@ add("HB10", "list of files as gzip", on(COMMIT, "GET", same(Reply(
 
 
 def listing(entries):
-    """An object, bytes, or what makes them."""
-    def reply(hub, r):
+    """An object, bytes, or what makes them before the first request."""
+    def script(hub):
         made = entries() if callable(entries) else entries
-        return Reply(200, [], made if isinstance(made, bytes) else json.dumps(made).encode())
-    return on(COMMIT, "GET", reply)
+        body = made if isinstance(made, bytes) else json.dumps(made).encode()
+        return on(COMMIT, "GET", same(Reply(200, [], body)))(hub)
+    return script
 
 
 def file(name, **more):
