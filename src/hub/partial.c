@@ -135,8 +135,8 @@ static bool adopt(ib_partial *p, const char *path, state *s) {
     if (p->fd < 0)
         return false;
     if (flock(p->fd, LOCK_EX | LOCK_NB) == 0 && fstat(p->fd, &held) == 0 && S_ISREG(held.st_mode) &&
-        stat(path, &named) == 0 && held.st_ino == named.st_ino && read_state(p, s) &&
-        owner_is_dead(s))
+        stat(path, &named) == 0 && held.st_ino == named.st_ino &&
+        (read_state(p, s) ? owner_is_dead(s) : is_whole(p, path, held.st_size)))
         return true;
     (void)close(p->fd);
     p->fd = -1;

@@ -425,6 +425,17 @@ class Resume(HubCase):
         self.assertEqual(len(list(blobs.glob("*.incomplete"))), 3)
         self.expect_once(len(self.data))
 
+    def test_a_whole_file_without_state_is_taken_by_its_hash(self):
+        """What a process leaves that is killed between cutting the state off and renaming."""
+        self.big_hub()
+        blobs = self.repo / "blobs"
+        blobs.mkdir(parents=True)
+        (blobs / f"{self.server.etag('model.safetensors')}.0badcafe.incomplete").write_bytes(
+            self.data)
+        self.good_download()
+        self.expect_files(FETCHED)
+        self.assertEqual(self.ranges(), [])
+
     def test_expired_signature(self):
         """The CDN refuses after a while: another URL is asked for, and the rest comes."""
         seen = []
