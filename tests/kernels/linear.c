@@ -39,7 +39,7 @@ static const shape shapes[] = {
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
-static const size_t row_counts[] = {1, 2, 3, 4, 5, 13, 40};
+static const size_t row_counts[] = {1, 2, 3, 4, 5, 13, 16, 40};
 enum { N_ROW_COUNTS = sizeof row_counts / sizeof *row_counts, MOST_ROWS = 40, RESERVED = 600 };
 
 static void reserve(bench *t) {
@@ -134,8 +134,9 @@ static void test_formats(void **state) {
 /* Weights rounded to 8 bits of mantissa: 2^-9 / sqrt(3) of each, on the average. */
 static const double BF16 = 4e-3;
 
-/* Compute "auto" may round the 4-bit formats to 16 bits, for few rows: 8e-5 for many columns (the
- * rounding of the NF4 table, random per code), more where few codes repeat. */
+/* Compute "auto" may round x to 16 bits in products of few rows with any quantized format: 3e-5.
+ * NF4's table is rounded too: 8e-5 for many columns (random per code), more where few codes repeat.
+ */
 static void test_auto_compute(void **state) {
     (void)state;
     for (size_t tier = 0; tier < KT_TIERS; tier++) {
@@ -418,6 +419,25 @@ static float *group_run(bench *t, const float *x, size_t rows, size_t k, bool fu
     return all;
 }
 
+static void check_threads(const char *tier, const float *x, size_t rows, size_t k,
+                          ib_compute compute) {
+    float *first = NULL;
+    for (int threads = 1; threads <= 5; threads++) {
+        bench t;
+        if (!kt_open_compute(&t, tier, threads, compute))
+            break;
+        float *got = group_run(&t, x, rows, k, threads % 2 == 0);
+        if (!first)
+            first = got;
+        else
+            assert_memory_equal(got, first, 4 * rows * 160 * sizeof *got);
+        if (got != first)
+            free(got);
+        kt_close(&t);
+    }
+    free(first);
+}
+
 static void test_fused_and_threads(void **state) {
     (void)state;
     enum { K = 576 };
@@ -427,21 +447,54 @@ static void test_fused_and_threads(void **state) {
     kt_normal(&rng, x, MOST_ROWS * K, 2.0f);
     for (size_t tier = 0; tier < KT_TIERS; tier++)
         for (size_t r = 0; r < N_ROW_COUNTS; r++) {
-            float *first = NULL;
-            for (int threads = 1; threads <= 5; threads++) {
-                bench t;
-                if (!kt_open(&t, kt_tiers[tier], threads))
-                    break;
-                float *got = group_run(&t, x, row_counts[r], K, threads % 2 == 0);
-                if (!first)
-                    first = got;
-                else
-                    assert_memory_equal(got, first, 4 * row_counts[r] * 160 * sizeof *got);
-                if (got != first)
-                    free(got);
-                kt_close(&t);
+            check_threads(kt_tiers[tier], x, row_counts[r], K, IB_COMPUTE_FLOAT32);
+            check_threads(kt_tiers[tier], x, row_counts[r], K, IB_COMPUTE_AUTO);
+        }
+}
+
+/* A row's result does not depend on the rows beside it, up to the number that GEMM takes over. */
+static void test_rows_are_independent(void **state) {
+    (void)state;
+    static const shape some[] = {{IB_TYPE_NF4, 48, 576, 64, true},
+                                 {IB_TYPE_Q4_K, 33, 512, 0, false},
+                                 {IB_TYPE_Q4_0, 33, 96, 0, false},
+                                 {IB_TYPE_BF16, 50, 1031, 0, false}};
+    enum { ROWS = 16 };
+    for (size_t tier = 0; tier < KT_TIERS; tier++)
+        for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+            bench t;
+            ib_error err;
+            kt_weights w;
+            const shape *s = &some[i];
+            if (!kt_open_compute(&t, kt_tiers[tier], 2, IB_COMPUTE_AUTO))
+                break;
+            reserve(&t);
+            kt_matrix(&w, &t.rng, s->type, s->rows, s->cols, s->blocksize, s->nested);
+            ib_weight *placed = place(&t, &w.m, true);
+            float *x = malloc(ROWS * s->cols * sizeof *x);
+            assert_non_null(x);
+            kt_normal(&t.rng, x, ROWS * s->cols, 1.0f);
+            ib_tensor tx = kt_tensor(&t, x, ROWS, s->cols),
+                      out = kt_tensor(&t, NULL, ROWS, s->rows);
+            ib_linear_args a = {placed, NULL, tx, out, 1.0f};
+            assert_int_equal(t.b->linear(t.d, &a, &err), IB_OK);
+            float *together = kt_read(&t, out);
+            for (size_t r = 0; r < ROWS; r++) {
+                a.x.offset = tx.offset + r * s->cols * sizeof(float);
+                a.out.offset = out.offset + r * s->rows * sizeof(float);
+                a.x.n_rows = a.out.n_rows = 1;
+                assert_int_equal(t.b->linear(t.d, &a, &err), IB_OK);
             }
-            free(first);
+            float *apart = kt_read(&t, out);
+            assert_memory_equal(apart, together, ROWS * s->rows * sizeof *apart);
+            free(apart);
+            free(together);
+            kt_drop(&t, out);
+            kt_drop(&t, tx);
+            free(x);
+            t.b->weight_free(t.d, placed);
+            kt_matrix_free(&w);
+            kt_close(&t);
         }
 }
 
@@ -473,10 +526,15 @@ static void test_refusals(void **state) {
 
 int kt_linear_tests(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_formats),           cmocka_unit_test(test_embedding),
-        cmocka_unit_test(test_auto_compute),      cmocka_unit_test(test_not_finite),
-        cmocka_unit_test(test_many_rows),         cmocka_unit_test(test_int8),
-        cmocka_unit_test(test_fused_and_threads), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_formats),
+        cmocka_unit_test(test_embedding),
+        cmocka_unit_test(test_auto_compute),
+        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_many_rows),
+        cmocka_unit_test(test_int8),
+        cmocka_unit_test(test_fused_and_threads),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_rows_are_independent),
     };
     return cmocka_run_group_tests_name("linear", tests, NULL, NULL);
 }

@@ -48,6 +48,79 @@ static void jobs_run_on_every_thread_with_barriers(void **state) {
     assert_null(none);
 }
 
+/* --- posted jobs ------------------------------------------------------------------------------ */
+
+enum { POSTED = 5000, CELLS = 64 };
+
+/* Each job reads what the one before it wrote, whoever wrote it: a chain that breaks when one
+ * starts early, or is done twice, or not at all. */
+typedef struct chain {
+    uint32_t cells[CELLS];
+    int n_ahead[8];
+} chain;
+
+typedef struct link {
+    chain *c;
+    uint32_t number;
+    bool alone;
+} link;
+
+static void fetch_link(void *ctx, int thread, int n_threads) {
+    const link *l = ctx;
+    (void)n_threads;
+    l->c->n_ahead[thread]++;
+}
+
+static void do_link(void *ctx, int thread, int n_threads) {
+    const link *l = ctx;
+    size_t begin, end;
+    assert_true(!l->alone || (thread == 0 && n_threads == 1));
+    ib_split(CELLS, 1, thread, n_threads, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const uint32_t other = l->c->cells[(i + CELLS / 2) % CELLS]; /* most often another's */
+        if (l->c->cells[i] == l->number && (other == l->number || other == l->number + 1))
+            l->c->cells[i]++;
+    }
+}
+
+static void posted_jobs_follow_each_other(void **state) {
+    (void)state;
+    ib_error err = {0};
+    for (int n = 1; n <= 5; n++) {
+        ib_pool *p;
+        chain c = {0};
+        link links[IB_POOL_CONTEXTS]; /* as many as the pool asks for, reused in turn */
+        assert_int_equal(ib_pool_new(&p, n, &err), IB_OK);
+        for (uint32_t i = 0; i < POSTED; i++) {
+            link *l = &links[i % IB_POOL_CONTEXTS];
+            *l = (link){&c, i, i % 3 == 1 || i % 7 == 2};
+            ib_pool_post(p, &(ib_pool_job){do_link, l, fetch_link, l->alone});
+            if (i % 1000 == 999)
+                ib_pool_wait(p);
+        }
+        ib_pool_wait(p);
+        for (size_t i = 0; i < CELLS; i++)
+            assert_int_equal(c.cells[i], POSTED);
+        for (int t = 1; t < n; t++)
+            assert_true(c.n_ahead[t] > 0);
+        ib_pool_free(p);
+    }
+}
+
+static void a_pool_ends_with_jobs_posted(void **state) {
+    (void)state;
+    ib_error err = {0};
+    chain c = {0};
+    link links[2] = {{&c, 0, false}, {&c, 1, false}};
+    ib_pool *p;
+    assert_int_equal(ib_pool_new(&p, 3, &err), IB_OK);
+    ib_pool_post(p, &(ib_pool_job){do_link, &links[0], NULL, false});
+    ib_pool_post(p, &(ib_pool_job){do_link, &links[1], NULL, false});
+    ib_pool_free(p);
+    assert_int_equal(c.cells[0], 2);
+    assert_int_equal(c.cells[CELLS - 1], 2);
+}
+
 static void splits_cover_each_item_once(void **state) {
     (void)state;
     for (size_t n = 0; n < 70; n++)
@@ -89,6 +162,10 @@ static void idle_threads_use_no_cpu(void **state) {
     (void)nanosleep(&rest, NULL);
     /* spinning would burn 600 ms; sleeping burns next to nothing */
     assert_true(process_cpu_ns() - before < 100 * 1000 * 1000);
+    /* and they wake again, also for a job that was posted */
+    ib_pool_post(p, &(ib_pool_job){nothing, NULL, NULL, false});
+    (void)nanosleep(&pause, NULL);
+    ib_pool_wait(p);
     ib_pool_run(p, nothing, NULL);
     ib_pool_free(p);
     assert_true(ib_cores_allowed() >= 1);
@@ -97,6 +174,8 @@ static void idle_threads_use_no_cpu(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_run_on_every_thread_with_barriers),
+        cmocka_unit_test(posted_jobs_follow_each_other),
+        cmocka_unit_test(a_pool_ends_with_jobs_posted),
         cmocka_unit_test(splits_cover_each_item_once),
         cmocka_unit_test(idle_threads_use_no_cpu),
     };

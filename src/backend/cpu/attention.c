@@ -132,6 +132,11 @@ static ib_status check(const ib_attention_args *a, ib_error *err) {
     return IB_OK;
 }
 
+typedef struct queued {
+    ib_cpu_attn attn;
+    ib_attention_args args; /* what attn.a points at */
+} queued;
+
 ib_status ib_cpu_attention(ib_device *d, const ib_attention_args *a, ib_error *err) {
     static ib_pool_fn const formulations[IB_ATTN_COUNT] = {ib_cpu_attn_eager, ib_cpu_attn_sdpa,
                                                            ib_cpu_attn_flash};
@@ -147,13 +152,16 @@ ib_status ib_cpu_attention(ib_device *d, const ib_attention_args *a, ib_error *e
     const char *name = ib_attention_name(a->kind);
     IB_TRY(ib_cpu_scratch_get(&d->scores, need.shared, name, &scores, err));
     IB_TRY(ib_cpu_scratch_get(&d->local, need.local * (uint64_t)d->n_threads, name, &local, err));
-    ib_cpu_attn job = {.d = d,
-                       .a = a,
-                       .k = a->kv->paired ? &d->k.gemm : &d->k.gemm_f32,
-                       .n_keys = n_keys,
-                       .group = a->n_heads / s->n_kv_heads,
-                       .head_dim = s->head_dim,
-                       .scores = scores};
-    ib_cpu_run(d, rows * n_keys * a->n_heads * s->head_dim / 8, formulations[a->kind], &job);
+    queued *job = ib_cpu_task(d, sizeof *job);
+    job->args = *a;
+    job->attn = (ib_cpu_attn){.d = d,
+                              .a = &job->args,
+                              .k = a->kv->paired ? &d->k.gemm : &d->k.gemm_f32,
+                              .n_keys = n_keys,
+                              .group = a->n_heads / s->n_kv_heads,
+                              .head_dim = s->head_dim,
+                              .scores = scores};
+    ib_cpu_post(d, rows * n_keys * a->n_heads * s->head_dim / 8, formulations[a->kind], &job->attn,
+                NULL);
     return IB_OK;
 }

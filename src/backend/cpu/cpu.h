@@ -7,7 +7,7 @@
 #include "backend/cpu/kernels.h"
 #include "base/threads.h"
 
-enum { IB_CPU_MARKS = 8, IB_CPU_ALIGN = 64 };
+enum { IB_CPU_MARKS = 8, IB_CPU_ALIGN = 64, IB_CPU_TASK_BYTES = 1024 };
 
 typedef struct ib_cpu_features {
     bool avx2, avx512, vnni,
@@ -42,20 +42,28 @@ struct ib_kv {
     uint64_t half; /* offset of the values */
 };
 
+/* Room for what an operation that was queued needs when it runs. */
+typedef struct ib_cpu_task_room {
+    _Alignas(IB_CPU_ALIGN) uint8_t bytes[IB_CPU_TASK_BYTES];
+} ib_cpu_task_room;
+
 struct ib_device {
     ib_device_head head;
     ib_device_config config; /* cpu_tier and log borrowed from the caller until open returns */
     ib_cpu_kernels k;
     ib_cpu_features features;
-    const char *tier; /* static */
-    ib_pool *pool;    /* owned */
+    const char *tier;        /* static */
+    ib_pool *pool;           /* owned */
+    ib_cpu_task_room *rooms; /* owned [IB_POOL_CONTEXTS], used in turn */
+    unsigned next_room;
     int n_threads;
     ib_ledger ledger;
-    uint64_t memory_bytes; /* physical memory */
-    size_t n_int8;         /* INT8 weights alive: reserve() then makes room for them */
-    ib_cpu_scratch shared; /* x as the kernels want it */
-    ib_cpu_scratch scores; /* attention: score matrix or partial results */
-    ib_cpu_scratch local;  /* n_threads slices of local_stride bytes */
+    uint64_t memory_bytes;   /* physical memory */
+    size_t n_int8;           /* INT8 weights alive: reserve() then makes room for them */
+    ib_cpu_scratch shared;   /* x as the kernels want it */
+    ib_cpu_scratch prepared; /* likewise one row, in a slice for each thread */
+    ib_cpu_scratch scores;   /* attention: score matrix or partial results */
+    ib_cpu_scratch local;    /* n_threads slices of local_stride bytes */
     uint64_t local_stride;
     uint64_t marks[IB_CPU_MARKS];
 };
@@ -106,10 +114,21 @@ static inline uint8_t *ib_cpu_kv_table(const ib_kv *kv, bool values, size_t laye
     return kv->data + (values ? kv->half : 0) + table * kv->n_ctx * s->head_dim * kv->element_bytes;
 }
 
-/* ops.c: running, and tensors */
-/* Runs fn on the pool, or on the caller alone when there is too little work to share. */
-void ib_cpu_run(ib_device *d, size_t work, ib_pool_fn fn, void *ctx);
-/* Waits for all threads of a job started by ib_cpu_run. */
+/* queue.c: operations are checked when they are called and run later, in their order; whoever
+ * touches memory on behalf of the caller waits for them first. */
+/* Room for the arguments of the next operation, at most IB_CPU_TASK_BYTES; theirs until it is
+ * done. */
+void *ib_cpu_task(ib_device *d, size_t bytes);
+/* Queues fn with what ib_cpu_task gave. Little work is done by thread 0 alone: fn(ctx, 0, 1).
+ * ahead may be NULL; see ib_pool_job. */
+void ib_cpu_post(ib_device *d, size_t work, ib_pool_fn fn, void *ctx, ib_pool_fn ahead);
+/* Returns when all queued operations are done. */
+static inline void ib_cpu_finish(const ib_device *d) {
+    ib_pool_wait(d->pool);
+}
+
+/* ops.c: tensors */
+/* Inside a task: waits for all its threads. */
 static inline void ib_cpu_wait(ib_device *d, int n_threads) {
     if (n_threads > 1)
         ib_pool_barrier(d->pool);

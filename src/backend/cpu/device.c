@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The host processor as a device: opening, describing, time, and the table that the seam sees.
- * Operations run when they are called, so that sync() and the queue have nothing to wait for. */
+ * The host processor as a device: opening, describing, time, and the table that the seam sees. */
 #include "backend/cpu/cpu.h"
 
 #include "backend/builtin.h"
@@ -63,8 +62,11 @@ static ib_status describe(int index, ib_device_info *out, ib_error *err) {
 static void close_device(ib_device *d) {
     if (!d)
         return;
+    if (d->pool)
+        ib_cpu_finish(d);
     ib_cpu_scratch_clear(d);
     ib_pool_free(d->pool);
+    free(d->rooms);
     free(d);
 }
 
@@ -72,6 +74,9 @@ static ib_status set_up(ib_device *d, ib_error *err) {
     ib_cpu_detect(&d->features);
     d->memory_bytes = physical_memory();
     IB_TRY(ib_cpu_dispatch(d, d->config.cpu_tier, err));
+    d->rooms = aligned_alloc(IB_CPU_ALIGN, IB_POOL_CONTEXTS * sizeof *d->rooms);
+    if (!d->rooms)
+        return ib_fail_memory(err, IB_POOL_CONTEXTS * sizeof *d->rooms, "the queue");
     int wanted = d->config.n_threads ? d->config.n_threads : ib_cores_allowed();
     IB_TRY(ib_pool_new(&d->pool, wanted, err));
     d->n_threads = ib_pool_size(d->pool);
@@ -114,7 +119,7 @@ static void info(const ib_device *d, ib_device_info *out) {
     (void)snprintf(out->compute, sizeof out->compute, "%s%s",
                    d->k.gemm.type == IB_TYPE_F32 ? "float32"
                                                  : "prefill bf16 x bf16 -> float32; decode float32",
-                   d->k.integer_codes ? "; nf4, fp4 decode int16 x int16 -> float32" : "");
+                   d->k.integers ? "; quantized decode int16 x int16 -> float32" : "");
     out->n_threads = d->n_threads;
 }
 
@@ -143,7 +148,7 @@ static void ledger(const ib_device *d, ib_ledger *out) {
 }
 
 static ib_status sync_device(ib_device *d, ib_error *err) {
-    (void)d;
+    ib_cpu_finish(d);
     (void)err;
     return IB_OK;
 }
@@ -156,6 +161,7 @@ static ib_status check_mark(int slot, ib_error *err) {
 
 static ib_status mark(ib_device *d, int slot, ib_error *err) {
     IB_TRY(check_mark(slot, err));
+    ib_cpu_finish(d);
     d->marks[slot] = ib_now_ns();
     return IB_OK;
 }

@@ -109,9 +109,9 @@ ib_status ib_cpu_dispatch(ib_device *d, const char *wanted, ib_error *err) {
 #ifdef IB_CPU_SIMD
     const tier tiers[] = {
         {"scalar", true, ib_cpu_fill_scalar, NULL},
-        {"avx2", d->features.avx2, ib_cpu_fill_avx2, NULL},
-        {"avx512", d->features.avx512, ib_cpu_fill_avx512, NULL},
-        {"avx512vnni", d->features.vnni, ib_cpu_fill_avx512_vnni, ib_cpu_fill_int16},
+        {"avx2", d->features.avx2, ib_cpu_fill_avx2, ib_cpu_fill_int16_avx2},
+        {"avx512", d->features.avx512, ib_cpu_fill_avx512, ib_cpu_fill_int16_avx512},
+        {"avx512vnni", d->features.vnni, ib_cpu_fill_avx512_vnni, ib_cpu_fill_int16_vnni},
         {"avx512bf16", d->features.bf16, NULL, ib_cpu_fill_bf16}};
 #else
     const tier tiers[] = {{"scalar", true, ib_cpu_fill_scalar, NULL}};

@@ -11,10 +11,12 @@
 #include "backend/backend.h"
 
 enum {
-    IB_CPU_DOT_ROWS = 4,     /* most rows of x of one dot call */
-    IB_CPU_TILE_COLS = 1024, /* columns of a GEMM tile; a multiple of every block */
-    IB_CPU_CODE_GROUP = 128, /* prepared x of 4-bit codes is padded to this many columns */
-    IB_CPU_INT8_A = 4,       /* rows of x and of W of one int8 tile */
+    IB_CPU_DOT_ROWS = 4,      /* most rows of x of one dot call */
+    IB_CPU_FEW_ROWS = 16,     /* up to so many rows go through dot, more through GEMM */
+    IB_CPU_TILE_COLS = 1024,  /* columns of a GEMM tile; a multiple of every block */
+    IB_CPU_CODE_GROUP = 128,  /* prepared x of 4-bit codes is padded to this many columns */
+    IB_CPU_CODE_COLS = 65536, /* most columns of dot_codes */
+    IB_CPU_INT8_A = 4,        /* rows of x and of W of one int8 tile */
     IB_CPU_INT8_W = 4,
     IB_CPU_INT8_PAD = 64
 };
@@ -77,10 +79,12 @@ typedef struct ib_cpu_kernels {
     /* weights */
     ib_cpu_unpack_fn *unpack[IB_TYPE_COUNT];
     ib_cpu_dot_fn *dot[IB_TYPE_COUNT];
-    /* 4-bit codes whose rows are whole groups of 64 of one scale; NULL = dot[] */
+    ib_cpu_prepare_fn *prepare[IB_TYPE_COUNT]; /* of dot; NULL: plain x */
+    /* 4-bit codes whose rows are whole groups of 64 of one scale, IB_CPU_CODE_COLS columns at most;
+     * NULL = dot[] */
     ib_cpu_dot_fn *dot_codes;
     ib_cpu_prepare_fn *prepare_codes;
-    bool integer_codes; /* dot_codes rounds x and codes to 16 bits: error about 1e-4 */
+    bool integers; /* quantized formats: dot rounds x (and NF4's table) to 16 bits, error < 1e-4 */
     ib_cpu_gemm_kernels gemm, gemm_f32; /* in the arithmetic in use; in fp32 */
     /* out[c * ldout + r] = in[r * ldin + c] */
     void (*turn)(const float *in, size_t ldin, size_t n_rows, size_t n_cols, float *out,
@@ -124,8 +128,11 @@ void ib_cpu_fill_scalar(ib_cpu_kernels *k);
 void ib_cpu_fill_avx2(ib_cpu_kernels *k);
 void ib_cpu_fill_avx512(ib_cpu_kernels *k);
 void ib_cpu_fill_avx512_vnni(ib_cpu_kernels *k);
-/* Not fp32: only where the caller leaves the arithmetic open. Needs what avx512_vnni needs. */
-void ib_cpu_fill_int16(ib_cpu_kernels *k);
+/* 16-bit products of quantized formats: only where the caller leaves the arithmetic open. Each
+ * needs what the tier of its name needs. */
+void ib_cpu_fill_int16_avx2(ib_cpu_kernels *k);
+void ib_cpu_fill_int16_avx512(ib_cpu_kernels *k);
+void ib_cpu_fill_int16_vnni(ib_cpu_kernels *k);
 void ib_cpu_fill_bf16(ib_cpu_kernels *k); /* of products of many rows; needs AVX512-BF16 too */
 
 #endif

@@ -3,8 +3,8 @@
 #include "backend/cpu/vec_avx512.h"
 
 #define IB_SIMD_WIDE 1
-#include "backend/cpu/simd_codes.h"
 #include "backend/cpu/simd_gemm.h"
+#include "backend/cpu/simd_int16.h"
 #include "backend/cpu/simd_matrix.h"
 #include "backend/cpu/simd_probe.h"
 
@@ -15,4 +15,8 @@ void ib_cpu_fill_avx512(ib_cpu_kernels *k) {
     fill_codes(k);
     fill_gemm(k);
     fill_probe(k);
+}
+
+void ib_cpu_fill_int16_avx512(ib_cpu_kernels *k) {
+    fill_int16(k);
 }

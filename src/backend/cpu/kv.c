@@ -57,13 +57,14 @@ ib_status ib_cpu_kv_new(ib_device *d, ib_kv **out, const ib_kv_spec *spec, ib_er
 void ib_cpu_kv_free(ib_device *d, ib_kv *kv) {
     if (!kv)
         return;
+    ib_cpu_finish(d);
     ib_cpu_release(d, kv->data, kv->bytes, IB_MEM_KV);
     free(kv);
 }
 
 typedef struct write_job {
     ib_device *d;
-    const ib_kv_write_args *a;
+    ib_kv_write_args a;
 } write_job;
 
 /* Where element `col` of a position lies, counted from its table. */
@@ -104,7 +105,7 @@ static void write_head(const ib_device *d, const ib_kv *kv, uint8_t *table, bool
 /* Threads share heads, not rows: two positions may lie in one word. */
 static void write_rows(void *ctx, int thread, int n_threads) {
     const write_job *job = ctx;
-    const ib_kv_write_args *a = job->a;
+    const ib_kv_write_args *a = &job->a;
     const ib_kv_spec *s = &a->kv->spec;
     const float *k = ib_cpu_at(&a->k), *v = ib_cpu_at(&a->v);
     size_t begin, end, width = s->n_kv_heads * s->head_dim;
@@ -131,7 +132,8 @@ ib_status ib_cpu_kv_write(ib_device *d, const ib_kv_write_args *a, ib_error *err
         return ib_fail(err, IB_E_INTERNAL,
                        "KV write of %zu tokens at %zu in layer %zu: the cache has %zu of %zu",
                        a->step.n_tokens, a->step.n_past, a->layer, s->n_ctx, s->n_layers);
-    write_job job = {d, a};
-    ib_cpu_run(d, rows * width, write_rows, &job);
+    write_job *job = ib_cpu_task(d, sizeof *job);
+    *job = (write_job){d, *a};
+    ib_cpu_post(d, rows * width, write_rows, job, NULL);
     return IB_OK;
 }

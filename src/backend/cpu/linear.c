@@ -10,24 +10,32 @@
 
 typedef enum preparation { PLAIN, CODES, PANEL, INT8 } preparation;
 
-enum { SPLIT_ROWS = 16 }; /* a cache line of outputs */
+enum {
+    SPLIT_ROWS = 16, /* a cache line of outputs */
+    MOST = 3,        /* matrices of a job */
+    FETCH_BYTES = 8192
+};
 
 typedef struct linear_job {
     ib_device *d;
-    const ib_linear_args *a; /* [n], all of the same x */
+    ib_linear_args a[MOST]; /* [n], all of the same x */
+    ib_tensor bias[MOST];   /* what a[].bias points at */
     size_t n, rows, n_in;
-    const ib_gated_act_args *act; /* applied to the first two when not NULL */
-    void *scratch;
+    bool gated; /* act applies to the first two */
+    ib_gated_act_args act;
+    uint8_t *scratch; /* prepared x: shared, or a slice for each thread */
+    uint64_t slice;   /* bytes of such a slice, or 0 */
 } linear_job;
+_Static_assert(sizeof(linear_job) <= IB_CPU_TASK_BYTES, "a job must fit its room");
 
 static size_t padded(size_t n, size_t to) {
     return (n + to - 1) / to * to;
 }
 
 uint64_t ib_cpu_linear_bytes(const ib_device *d, size_t rows, size_t n_in, bool int8) {
-    uint64_t few = rows < IB_CPU_DOT_ROWS ? rows : IB_CPU_DOT_ROWS;
+    uint64_t few = rows < IB_CPU_FEW_ROWS ? rows : IB_CPU_FEW_ROWS;
     uint64_t bytes = few * padded(n_in, IB_CPU_CODE_GROUP) * sizeof(float);
-    uint64_t many = rows > IB_CPU_DOT_ROWS ? ib_cpu_gemm_bytes(d, rows, n_in) : 0;
+    uint64_t many = rows > IB_CPU_FEW_ROWS ? ib_cpu_gemm_bytes(d, rows, n_in) : 0;
     uint64_t other = int8 ? ib_cpu_int8_bytes(rows, n_in) : 0;
     bytes = bytes > many ? bytes : many;
     return bytes > other ? bytes : other;
@@ -36,7 +44,7 @@ uint64_t ib_cpu_linear_bytes(const ib_device *d, size_t rows, size_t n_in, bool 
 static preparation preparation_of(const ib_weight *w, size_t rows) {
     if (w->m.type == IB_TYPE_INT8)
         return INT8;
-    if (rows > IB_CPU_DOT_ROWS)
+    if (rows > IB_CPU_FEW_ROWS)
         return PANEL;
     return w->prepare ? CODES : PLAIN;
 }
@@ -50,12 +58,18 @@ static bool same_preparation(const ib_weight *a, const ib_weight *b, size_t rows
     return kind != INT8 || !(a->m.threshold < b->m.threshold || a->m.threshold > b->m.threshold);
 }
 
+static float *prepared(const linear_job *j, int thread) {
+    return (float *)(void *)(j->scratch + (uint64_t)thread * j->slice);
+}
+
+/* A single row each thread prepares for itself: cheaper than to meet. */
 static void prepare_codes(const linear_job *j, const ib_weight *w, const float *x, int thread,
                           int n_threads) {
-    size_t begin, end, stride = padded(j->n_in, IB_CPU_CODE_GROUP);
-    ib_split(stride / IB_CPU_CODE_GROUP, 1, thread, n_threads, &begin, &end);
+    size_t begin = 0, stride = padded(j->n_in, IB_CPU_CODE_GROUP), end = stride / IB_CPU_CODE_GROUP;
+    if (!j->slice)
+        ib_split(end, 1, thread, n_threads, &begin, &end);
     for (size_t r = 0; r < j->rows; r++)
-        w->prepare(x + r * j->n_in, j->n_in, begin, end, (float *)j->scratch + r * stride);
+        w->prepare(x + r * j->n_in, j->n_in, begin, end, prepared(j, thread) + r * stride);
 }
 
 /* Ends with every thread having waited, unless there was nothing to do. */
@@ -67,6 +81,8 @@ static void prepare(const linear_job *j, const ib_weight *w, int thread, int n_t
         return;
     case CODES:
         prepare_codes(j, w, x, thread, n_threads);
+        if (j->slice)
+            return;
         break;
     case PANEL:
         ib_cpu_gemm_prepare(j->d, x, j->rows, j->n_in, j->scratch, thread, n_threads);
@@ -79,18 +95,34 @@ static void prepare(const linear_job *j, const ib_weight *w, int thread, int n_t
     ib_cpu_wait(j->d, n_threads);
 }
 
-static void dot_rows(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end) {
+/* So many rows of W stay in the cache while all rows of x pass by. */
+static size_t rows_in_cache(const ib_weight *w) {
+    enum { BYTES = 32768 };
+    size_t n = w->row_bytes ? (size_t)(BYTES / w->row_bytes) : 0;
+    return n > IB_CPU_DOT_ROWS ? padded(n, IB_CPU_DOT_ROWS) : IB_CPU_DOT_ROWS;
+}
+
+/* Every byte of W comes from memory once, however many rows x has. */
+static void dot_rows(const linear_job *j, const ib_linear_args *a, size_t begin, size_t end,
+                     int thread) {
     const ib_weight *w = a->weight;
     bool plain = !w->prepare;
-    ib_cpu_dot dot = {.w = w,
-                      .row_begin = begin,
-                      .row_end = end,
-                      .x = plain ? ib_cpu_at(&a->x) : j->scratch,
-                      .x_stride = plain ? j->n_in : padded(j->n_in, IB_CPU_CODE_GROUP),
-                      .n_x = j->rows,
-                      .out = ib_cpu_at(&a->out),
-                      .out_stride = w->m.n_rows};
-    w->dot(&dot);
+    const float *x = plain ? ib_cpu_at(&a->x) : prepared(j, thread);
+    float *out = ib_cpu_at(&a->out);
+    size_t x_stride = plain ? j->n_in : padded(j->n_in, IB_CPU_CODE_GROUP);
+    size_t step = j->rows > IB_CPU_DOT_ROWS ? rows_in_cache(w) : end - begin;
+    for (size_t row = begin; row < end; row += step)
+        for (size_t r = 0; r < j->rows; r += IB_CPU_DOT_ROWS) {
+            ib_cpu_dot dot = {.w = w,
+                              .row_begin = row,
+                              .row_end = end - row < step ? end : row + step,
+                              .x = x + r * x_stride,
+                              .x_stride = x_stride,
+                              .n_x = j->rows - r < IB_CPU_DOT_ROWS ? j->rows - r : IB_CPU_DOT_ROWS,
+                              .out = out + r * w->m.n_rows,
+                              .out_stride = w->m.n_rows};
+            w->dot(&dot);
+        }
 }
 
 /* Columns [begin, end) of every row: out_scale, then bias. */
@@ -107,12 +139,35 @@ static void finish(const linear_job *j, const ib_linear_args *a, size_t begin, s
 }
 
 static void gate_columns(const linear_job *j, size_t begin, size_t end) {
-    const ib_gated_act_args *act = j->act;
+    const ib_gated_act_args *act = &j->act;
     size_t width = act->gate.n_cols;
     for (size_t r = 0; r < j->rows && begin < end; r++)
         j->d->k.gated[act->act]((const float *)ib_cpu_at(&act->gate) + r * width + begin,
                                 (const float *)ib_cpu_at(&act->up) + r * width + begin, end - begin,
                                 (float *)ib_cpu_at(&act->out) + r * width + begin);
+}
+
+static void fetch(const void *p, uint64_t bytes) {
+    for (uint64_t i = 0; i < bytes; i += IB_CPU_ALIGN)
+        __builtin_prefetch((const char *)p + i, 0, 2);
+}
+
+/* Brings the first bytes of this thread's rows of a matrix under way. */
+static void fetch_start(const linear_job *j, size_t i, int thread, int n_threads) {
+    const ib_weight *w = j->a[i].weight;
+    size_t begin, end;
+    ib_split(w->m.n_rows, SPLIT_ROWS, thread, n_threads, &begin, &end);
+    uint64_t bytes = (end - begin) * w->row_bytes;
+    fetch((const uint8_t *)w->m.data + begin * w->row_bytes,
+          bytes < FETCH_BYTES ? bytes : FETCH_BYTES);
+    if (w->m.absmax_u8 && w->m.blocksize)
+        fetch(w->m.absmax_u8 + begin * w->m.n_cols / w->m.blocksize, 2 * IB_CPU_ALIGN);
+}
+
+static void run_ahead(void *ctx, int thread, int n_threads) {
+    const linear_job *j = ctx;
+    if (j->rows <= IB_CPU_FEW_ROWS)
+        fetch_start(j, 0, thread, n_threads);
 }
 
 static void run_group(void *ctx, int thread, int n_threads) {
@@ -126,13 +181,15 @@ static void run_group(void *ctx, int thread, int n_threads) {
                 ib_cpu_wait(j->d, n_threads); /* the last preparation may still be read */
             prepare(j, w, thread, n_threads);
         }
+        if (i > 0 && j->rows <= IB_CPU_FEW_ROWS)
+            fetch_start(j, i, thread, n_threads);
         ib_split(w->m.n_rows, SPLIT_ROWS, thread, n_threads, &begin, &end);
         ib_cpu_int8 state;
         ib_cpu_gemm job = {w, j->scratch, ib_cpu_at(&a->out), j->rows};
         switch (preparation_of(w, j->rows)) {
         case PLAIN:
         case CODES:
-            dot_rows(j, a, begin, end);
+            dot_rows(j, a, begin, end, thread);
             break;
         case PANEL:
             ib_cpu_gemm_rows(j->d, &job, begin, end, ib_cpu_local(j->d, thread));
@@ -145,7 +202,7 @@ static void run_group(void *ctx, int thread, int n_threads) {
         }
         finish(j, a, begin, end);
     }
-    if (j->act)
+    if (j->gated)
         gate_columns(j, begin, end);
 }
 
@@ -161,31 +218,51 @@ static ib_status check_linear(const ib_linear_args *a, const ib_linear_args *fir
     return IB_OK;
 }
 
-static ib_status run(ib_device *d, linear_job *j, ib_error *err) {
+/* Finds scratch for the job and queues a copy of it. */
+static ib_status run(ib_device *d, const linear_job *from, ib_error *err) {
     uint64_t need = 0;
     size_t work = 0;
-    bool tiles = false;
-    for (size_t i = 0; i < j->n; i++) {
-        const ib_weight *w = j->a[i].weight;
-        IB_TRY(check_linear(&j->a[i], &j->a[0], err));
-        preparation p = preparation_of(w, j->rows);
-        uint64_t bytes = p == PLAIN ? 0 : ib_cpu_linear_bytes(d, j->rows, j->n_in, p == INT8);
+    bool tiles = false, own = from->rows == 1 && d->n_threads > 1;
+    void *scratch, *local;
+    for (size_t i = 0; i < from->n; i++) {
+        const ib_weight *w = from->a[i].weight;
+        IB_TRY(check_linear(&from->a[i], &from->a[0], err));
+        preparation p = preparation_of(w, from->rows);
+        uint64_t bytes = p == PLAIN ? 0 : ib_cpu_linear_bytes(d, from->rows, from->n_in, p == INT8);
         need = bytes > need ? bytes : need;
         tiles = tiles || p == PANEL || p == INT8;
+        own = own && (p == PLAIN || p == CODES);
         work += w->m.n_rows * w->m.n_cols;
     }
-    void *local;
-    IB_TRY(ib_cpu_scratch_get(&d->shared, need, "a matrix product", &j->scratch, err));
+    const uint64_t slice = own ? ib_cpu_linear_bytes(d, 1, from->n_in, false) : 0;
+    IB_TRY(ib_cpu_scratch_get(own ? &d->prepared : &d->shared,
+                              own ? slice * (uint64_t)d->n_threads : need, "a matrix product",
+                              &scratch, err));
     IB_TRY(ib_cpu_scratch_get(&d->local, tiles ? 1 : 0, "a matrix product", &local, err));
-    ib_cpu_run(d, work, run_group, j);
+    linear_job *j = ib_cpu_task(d, sizeof *j);
+    *j = *from;
+    j->scratch = scratch;
+    j->slice = slice;
+    for (size_t i = 0; i < j->n; i++)
+        if (j->a[i].bias) {
+            j->bias[i] = *j->a[i].bias;
+            j->a[i].bias = &j->bias[i];
+        }
+    ib_cpu_post(d, work, run_group, j, run_ahead);
     return IB_OK;
 }
 
 ib_status ib_cpu_linear_group(ib_device *d, const ib_linear_args *a, size_t n, ib_error *err) {
     if (n == 0 || a[0].x.n_rows == 0)
         return IB_OK;
-    linear_job job = {.d = d, .a = a, .n = n, .rows = a[0].x.n_rows, .n_in = a[0].x.n_cols};
-    return run(d, &job, err);
+    for (size_t done = 0; done < n; done += MOST) {
+        linear_job job = {.d = d, .rows = a[0].x.n_rows, .n_in = a[0].x.n_cols};
+        job.n = n - done < MOST ? n - done : MOST;
+        for (size_t i = 0; i < job.n; i++)
+            job.a[i] = a[done + i];
+        IB_TRY(run(d, &job, err));
+    }
+    return IB_OK;
 }
 
 ib_status ib_cpu_linear(ib_device *d, const ib_linear_args *a, ib_error *err) {
@@ -208,7 +285,12 @@ ib_status ib_cpu_gated_mlp(ib_device *d, const ib_linear_args *gate, const ib_li
     }
     IB_TRY(ib_cpu_check(&act->out, IB_TYPE_F32, act->gate.n_rows, act->gate.n_cols, "gated output",
                         err));
-    linear_job job = {
-        .d = d, .a = both, .n = 2, .rows = gate->x.n_rows, .n_in = gate->x.n_cols, .act = act};
+    const linear_job job = {.d = d,
+                            .a = {*gate, *up},
+                            .n = 2,
+                            .rows = gate->x.n_rows,
+                            .n_in = gate->x.n_cols,
+                            .gated = true,
+                            .act = *act};
     return run(d, &job, err);
 }

@@ -76,6 +76,7 @@ ib_status ib_cpu_buffer_new(ib_device *d, ib_buffer **out, size_t bytes, ib_memo
 void ib_cpu_buffer_free(ib_device *d, ib_buffer *b) {
     if (!b)
         return;
+    ib_cpu_finish(d);
     ib_cpu_release(d, b->data, b->bytes, b->tag);
     free(b);
 }
@@ -89,7 +90,7 @@ static ib_status check_range(const ib_buffer *b, size_t offset, size_t bytes, ib
 
 ib_status ib_cpu_upload(ib_device *d, ib_buffer *to, size_t offset, const void *from, size_t bytes,
                         ib_error *err) {
-    (void)d;
+    ib_cpu_finish(d);
     IB_TRY(check_range(to, offset, bytes, err));
     if (bytes)
         memcpy(to->data + offset, from, bytes);
@@ -98,7 +99,7 @@ ib_status ib_cpu_upload(ib_device *d, ib_buffer *to, size_t offset, const void *
 
 ib_status ib_cpu_download(ib_device *d, void *to, const ib_buffer *from, size_t offset,
                           size_t bytes, ib_error *err) {
-    (void)d;
+    ib_cpu_finish(d);
     IB_TRY(check_range(from, offset, bytes, err));
     if (bytes)
         memcpy(to, from->data + offset, bytes);
@@ -111,6 +112,7 @@ static ib_status grow(ib_device *d, ib_cpu_scratch *s, uint64_t bytes, const cha
                       ib_error *err) {
     if (bytes <= s->bytes)
         return IB_OK;
+    ib_cpu_finish(d);
     ib_cpu_release(d, s->data, s->bytes, IB_MEM_SCRATCH);
     *s = (ib_cpu_scratch){NULL, 0};
     void *data;
@@ -120,7 +122,7 @@ static ib_status grow(ib_device *d, ib_cpu_scratch *s, uint64_t bytes, const cha
 }
 
 void ib_cpu_scratch_clear(ib_device *d) {
-    ib_cpu_scratch *all[] = {&d->shared, &d->scores, &d->local};
+    ib_cpu_scratch *all[] = {&d->shared, &d->prepared, &d->scores, &d->local};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         ib_cpu_release(d, all[i]->data, all[i]->bytes, IB_MEM_SCRATCH);
         *all[i] = (ib_cpu_scratch){NULL, 0};
@@ -162,6 +164,9 @@ ib_status ib_cpu_reserve(ib_device *d, const ib_limits *l, ib_error *err) {
         !ib_mul_u64(local, (uint64_t)d->n_threads, &all_local))
         return ib_fail_memory(err, SIZE_MAX, "scratch");
     IB_TRY(grow(d, &d->shared, ib_cpu_linear_bytes(d, rows, widest, d->n_int8 > 0),
+                "prepared activations", err));
+    const uint64_t row = ib_cpu_linear_bytes(d, 1, widest, false);
+    IB_TRY(grow(d, &d->prepared, d->n_threads > 1 ? row * (uint64_t)d->n_threads : 0,
                 "prepared activations", err));
     IB_TRY(grow(d, &d->scores, need.shared, "attention scores", err));
     IB_TRY(grow(d, &d->local, all_local, "the tiles of each thread", err));

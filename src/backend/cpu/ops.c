@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The operations that work row by row: embedding, norm, RoPE, gated activation, add, argmax. Each
- * checks its tensors, then spreads rows over the pool; short ones run on the caller's thread. */
+ * checks its tensors, then queues itself with a copy of its arguments. */
 #include "backend/cpu/cpu.h"
-
-enum { ALONE_BELOW = 16384 }; /* elements: sharing less costs more than it saves */
-
-void ib_cpu_run(ib_device *d, size_t work, ib_pool_fn fn, void *ctx) {
-    if (work < ALONE_BELOW)
-        fn(ctx, 0, 1);
-    else
-        ib_pool_run(d->pool, fn, ctx);
-}
 
 ib_status ib_cpu_check(const ib_tensor *t, ib_type type, size_t n_rows, size_t n_cols,
                        const char *what, ib_error *err) {
@@ -53,16 +44,19 @@ ib_status ib_cpu_embed(ib_device *d, const ib_weight *table, ib_tensor ids, ib_t
     size_t rows = ids.n_rows, width = table->m.n_cols;
     IB_TRY(ib_cpu_check(&ids, IB_TYPE_I32, rows, ids.n_cols, "token ids", err));
     IB_TRY(ib_cpu_check(&out, IB_TYPE_F32, rows, width, "embedded tokens", err));
-    embed_job job = {d, table, ib_cpu_at(&ids), ids.n_cols, rows, ib_cpu_at(&out), scale};
+    const int32_t *numbers = ib_cpu_at(&ids);
+    ib_cpu_finish(d); /* the ids may come from an operation */
     for (size_t r = 0; r < rows; r++) {
-        int32_t id = job.ids[r * job.stride];
+        int32_t id = numbers[r * ids.n_cols];
         if (id < 0 || (uint64_t)id >= table->m.n_rows)
             return ib_fail(err, IB_E_INPUT,
                            "token id at %zu: %d, the model has %llu; fix: use the "
                            "model's own tokenizer",
                            r, id, (unsigned long long)table->m.n_rows);
     }
-    ib_cpu_run(d, rows * width, embed_rows, &job);
+    embed_job *job = ib_cpu_task(d, sizeof *job);
+    *job = (embed_job){d, table, numbers, ids.n_cols, rows, ib_cpu_at(&out), scale};
+    ib_cpu_post(d, rows * width, embed_rows, job, NULL);
     return IB_OK;
 }
 
@@ -70,15 +64,16 @@ ib_status ib_cpu_embed(ib_device *d, const ib_weight *table, ib_tensor ids, ib_t
 
 typedef struct norm_job {
     ib_device *d;
-    const ib_norm_args *a; /* NULL: add only */
-    float *x;              /* NULL: norm only */
+    ib_norm_args a;
+    bool has_norm;
+    float *x; /* NULL: norm only */
     const float *y;
     float scale;
     size_t n_rows, n_cols;
 } norm_job;
 
 static void norm_row(const norm_job *j, size_t row) {
-    const ib_norm_args *a = j->a;
+    const ib_norm_args *a = &j->a;
     const float *x = (const float *)ib_cpu_at(&a->x) + row * j->n_cols;
     float *out = (float *)ib_cpu_at(&a->out) + row * j->n_cols;
     for (size_t g = 0; g < j->n_cols; g += a->group)
@@ -92,7 +87,7 @@ static void norm_rows(void *ctx, int thread, int n_threads) {
     for (size_t r = begin; r < end; r++) {
         if (j->x)
             j->d->k.add(j->x + r * j->n_cols, j->y + r * j->n_cols, j->scale, j->n_cols);
-        if (j->a)
+        if (j->has_norm)
             norm_row(j, r);
     }
 }
@@ -107,10 +102,17 @@ static ib_status check_norm(const ib_norm_args *a, ib_error *err) {
     return IB_OK;
 }
 
+static void post_norm(ib_device *d, const norm_job *from) {
+    norm_job *job = ib_cpu_task(d, sizeof *job);
+    *job = *from;
+    ib_cpu_post(d, job->n_rows == 1 ? 0 : job->n_rows * job->n_cols, norm_rows, job, NULL);
+}
+
 ib_status ib_cpu_norm(ib_device *d, const ib_norm_args *a, ib_error *err) {
     IB_TRY(check_norm(a, err));
-    norm_job job = {.d = d, .a = a, .n_rows = a->x.n_rows, .n_cols = a->x.n_cols};
-    ib_cpu_run(d, job.n_rows == 1 ? 0 : job.n_rows * job.n_cols, norm_rows, &job);
+    post_norm(d,
+              &(norm_job){
+                  .d = d, .a = *a, .has_norm = true, .n_rows = a->x.n_rows, .n_cols = a->x.n_cols});
     return IB_OK;
 }
 
@@ -121,8 +123,12 @@ static ib_status check_add(const ib_tensor *x, const ib_tensor *y, ib_error *err
 
 ib_status ib_cpu_add(ib_device *d, ib_tensor x, ib_tensor y, float scale, ib_error *err) {
     IB_TRY(check_add(&x, &y, err));
-    norm_job job = {d, NULL, ib_cpu_at(&x), ib_cpu_at(&y), scale, x.n_rows, x.n_cols};
-    ib_cpu_run(d, job.n_rows == 1 ? 0 : job.n_rows * job.n_cols, norm_rows, &job);
+    post_norm(d, &(norm_job){.d = d,
+                             .x = ib_cpu_at(&x),
+                             .y = ib_cpu_at(&y),
+                             .scale = scale,
+                             .n_rows = x.n_rows,
+                             .n_cols = x.n_cols});
     return IB_OK;
 }
 
@@ -134,8 +140,14 @@ ib_status ib_cpu_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale,
         IB_TRY(ib_cpu_add(d, x, y, scale, err));
         return ib_cpu_norm(d, n, err);
     }
-    norm_job job = {d, n, ib_cpu_at(&x), ib_cpu_at(&y), scale, x.n_rows, x.n_cols};
-    ib_cpu_run(d, job.n_rows == 1 ? 0 : job.n_rows * job.n_cols, norm_rows, &job);
+    post_norm(d, &(norm_job){.d = d,
+                             .a = *n,
+                             .has_norm = true,
+                             .x = ib_cpu_at(&x),
+                             .y = ib_cpu_at(&y),
+                             .scale = scale,
+                             .n_rows = x.n_rows,
+                             .n_cols = x.n_cols});
     return IB_OK;
 }
 
@@ -143,12 +155,12 @@ ib_status ib_cpu_add_norm(ib_device *d, ib_tensor x, ib_tensor y, float scale,
 
 typedef struct rope_job {
     ib_device *d;
-    const ib_rope_args *a;
+    ib_rope_args a;
 } rope_job;
 
 static void rope_rows(void *ctx, int thread, int n_threads) {
     const rope_job *j = ctx;
-    const ib_rope_args *a = j->a;
+    const ib_rope_args *a = &j->a;
     const float *table = ib_cpu_at(&a->table);
     size_t begin, end, width = a->n_heads * a->head_dim;
     ib_split(a->x.n_rows, 1, thread, n_threads, &begin, &end);
@@ -169,8 +181,9 @@ ib_status ib_cpu_rope(ib_device *d, const ib_rope_args *a, ib_error *err) {
         return ib_fail(err, IB_E_INTERNAL,
                        "RoPE of %zu of %zu at positions %zu to %zu: the table has %zu", a->n_rot,
                        a->head_dim, a->step.n_past, a->step.n_past + a->step.n_tokens, positions);
-    rope_job job = {d, a};
-    ib_cpu_run(d, rows == 1 ? 0 : rows * a->x.n_cols, rope_rows, &job);
+    rope_job *job = ib_cpu_task(d, sizeof *job);
+    *job = (rope_job){d, *a};
+    ib_cpu_post(d, rows == 1 ? 0 : rows * a->x.n_cols, rope_rows, job, NULL);
     return IB_OK;
 }
 
@@ -178,12 +191,12 @@ ib_status ib_cpu_rope(ib_device *d, const ib_rope_args *a, ib_error *err) {
 
 typedef struct gated_job {
     ib_device *d;
-    const ib_gated_act_args *a;
+    ib_gated_act_args a;
 } gated_job;
 
 static void gated_rows(void *ctx, int thread, int n_threads) {
     const gated_job *j = ctx;
-    const ib_gated_act_args *a = j->a;
+    const ib_gated_act_args *a = &j->a;
     size_t begin, end;
     ib_split(a->gate.n_rows * a->gate.n_cols, 64, thread, n_threads, &begin, &end);
     if (begin < end)
@@ -197,8 +210,9 @@ ib_status ib_cpu_gated_act(ib_device *d, const ib_gated_act_args *a, ib_error *e
     IB_TRY(ib_cpu_check(&a->gate, IB_TYPE_F32, rows, cols, "gate", err));
     IB_TRY(ib_cpu_check(&a->up, IB_TYPE_F32, rows, cols, "up", err));
     IB_TRY(ib_cpu_check(&a->out, IB_TYPE_F32, rows, cols, "gated output", err));
-    gated_job job = {d, a};
-    ib_cpu_run(d, rows * cols, gated_rows, &job);
+    gated_job *job = ib_cpu_task(d, sizeof *job);
+    *job = (gated_job){d, *a};
+    ib_cpu_post(d, rows * cols, gated_rows, job, NULL);
     return IB_OK;
 }
 
@@ -220,7 +234,8 @@ static void argmax_rows(void *ctx, int thread, int n_threads) {
 ib_status ib_cpu_argmax(ib_device *d, ib_tensor logits, ib_tensor out, ib_error *err) {
     IB_TRY(ib_cpu_check(&logits, IB_TYPE_F32, logits.n_rows, logits.n_cols, "logits", err));
     IB_TRY(ib_cpu_check(&out, IB_TYPE_I32, logits.n_rows, 2, "argmax output", err));
-    argmax_job job = {d, ib_cpu_at(&logits), ib_cpu_at(&out), logits.n_rows, logits.n_cols};
-    ib_cpu_run(d, job.n_rows == 1 ? 0 : job.n_rows * job.n_cols, argmax_rows, &job);
+    argmax_job *job = ib_cpu_task(d, sizeof *job);
+    *job = (argmax_job){d, ib_cpu_at(&logits), ib_cpu_at(&out), logits.n_rows, logits.n_cols};
+    ib_cpu_post(d, job->n_rows == 1 ? 0 : job->n_rows * job->n_cols, argmax_rows, job, NULL);
     return IB_OK;
 }

@@ -16,7 +16,7 @@ enum {
     GROUP = 64,       /* codes that share a scale at least */
     SPAN_GROUPS = 64, /* groups whose scales are decoded at a time */
     SPAN = GROUP * SPAN_GROUPS,
-    CODES_AHEAD = 6144
+    CODES_AHEAD = 8192
 };
 
 /* --- in order --------------------------------------------------------------------------------- */
@@ -182,7 +182,7 @@ INLINE void dot_codes_row(const ib_cpu_dot *j, vtable table, size_t row, const s
         scales[n / GROUP] = 0;
         for (; c + LOAD <= n; c += LOAD) {
             const uint8_t *p = codes + (span + c) / 2;
-            _mm_prefetch((const char *)p + CODES_AHEAD, _MM_HINT_T0);
+            _mm_prefetch((const char *)p + CODES_AHEAD, _MM_HINT_T1);
             add_load(vload_codes(p), table, j->x + span + c, j->x_stride,
                      vgroup_scales(scales + c / GROUP), acc, n_x);
         }

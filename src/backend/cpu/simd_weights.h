@@ -10,7 +10,7 @@
 
 #include "backend/cpu/simd_math.h"
 
-enum { PER16 = 16 / W, MOST_GROUPS = 16, AHEAD = 4096 };
+enum { PER16 = 16 / W, MOST_GROUPS = 16, AHEAD = 8192 };
 
 /* d, m [elements / 16]; m only by formats with minima */
 typedef void scales_fn(const uint8_t *block, float *d, float *m);
@@ -268,7 +268,7 @@ INLINE void dot_row(const ib_cpu_dot *j, const uint8_t *block, size_t row, const
     for (size_t c = 0; c < n; c += f.elements, block += f.bytes) {
         float d[MOST_GROUPS], m[MOST_GROUPS];
         for (size_t ahead = 0; ahead < f.bytes; ahead += 64)
-            _mm_prefetch((const char *)block + AHEAD + ahead, _MM_HINT_T0);
+            _mm_prefetch((const char *)block + AHEAD + ahead, _MM_HINT_T1);
         f.scales(block, d, m);
 #pragma GCC unroll 8
         for (size_t g = 0; g < f.elements / 32; g++) {
@@ -347,7 +347,7 @@ INLINE void dot_plain_row(const ib_cpu_dot *j, size_t row, const size_t size, lo
     for (size_t i = 0; i < n_x; i++)
         acc[i][0] = acc[i][1] = vzero();
     for (; c + 2 * W <= n; c += 2 * W) {
-        _mm_prefetch((const char *)p + c * size + AHEAD, _MM_HINT_T0);
+        _mm_prefetch((const char *)p + c * size + AHEAD, _MM_HINT_T1);
 #pragma GCC unroll 2
         for (size_t u = 0; u < 2; u++) {
             vf y = load(p + (c + u * W) * size);

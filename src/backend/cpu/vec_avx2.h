@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { W = 8, NT_ROWS = 3, NN_ROWS = 6, NN_VECS = 2, INT8_ROWS = 2, GEMM_ROWS = 4, GEMM_VECS = 3 };
 typedef __m256 vf;
@@ -167,6 +168,109 @@ static inline int32_t vsum_i32(vi v) {
     __m128i s = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     s = _mm_add_epi32(s, _mm_shuffle_epi32(s, 0x4E));
     return _mm_cvtsi128_si32(_mm_add_epi32(s, _mm_shuffle_epi32(s, 0xB1)));
+}
+static inline vf vfrom_i32(vi v) {
+    return _mm256_cvtepi32_ps(v);
+}
+static inline void vstore_i16(int16_t *p, vf v) { /* W whole numbers below 2^15 */
+    __m256i n = _mm256_cvtps_epi32(v);
+    _mm_storeu_si128((__m128i *)(void *)p,
+                     _mm_packs_epi32(_mm256_castsi256_si128(n), _mm256_extracti128_si256(n, 1)));
+}
+
+/* Vectors of W16 bytes: the codes of block formats, before they become 16-bit integers. */
+typedef __m128i vh;
+static inline vh vhload(const uint8_t *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+/* 16 bytes from each of W16 / 16 places that lie `step` apart */
+static inline vh vhload16(const uint8_t *p, size_t step) {
+    (void)step;
+    return vhload(p);
+}
+static inline vh vhset(char x) {
+    return _mm_set1_epi8(x);
+}
+static inline vh vhand(vh a, vh b) {
+    return _mm_and_si128(a, b);
+}
+static inline vh vhor(vh a, vh b) {
+    return _mm_or_si128(a, b);
+}
+static inline vh vhsub(vh a, vh b) {
+    return _mm_sub_epi8(a, b);
+}
+static inline vh vhlookup(__m128i table, vh codes) {
+    return _mm_shuffle_epi8(table, codes);
+}
+#define vhshift_right(v, n) _mm_srli_epi16((v), (n))
+#define vhshift_left(v, n) _mm_slli_epi16((v), (n))
+/* `value` in byte i where bit i of 16 is set, of each of W16 / 16 words that lie `step` apart */
+static inline vh vhbits16(const uint8_t *p, size_t step, char value) {
+    uint16_t bits;
+    (void)step;
+    memcpy(&bits, p, sizeof bits);
+    __m128i each = _mm_setr_epi8(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128);
+    __m128i byte = _mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    __m128i v = _mm_shuffle_epi8(_mm_set1_epi16((short)bits), byte);
+    v = _mm_cmpeq_epi8(_mm_and_si128(v, each), each);
+    return _mm_and_si128(v, _mm_set1_epi8(value));
+}
+static inline vi vwiden_i8(vh v) {
+    return _mm256_cvtepi8_epi16(v);
+}
+/* Halves at W16 / 16 places that lie `step` apart, each for its share of the lanes. */
+static inline vf vhalves(const uint8_t *p, size_t step) {
+    uint16_t h;
+    (void)step;
+    memcpy(&h, p, sizeof h);
+    return _mm256_set1_ps(_cvtsh_ss(h));
+}
+/* Sums of each 16 elements -> lanes of their blocks of 32, zero elsewhere. */
+static inline vf vpair_sums(const float *s) {
+    __m128i two = _mm_loadl_epi64((const __m128i *)(const void *)s);
+    return _mm256_zextps128_ps256(_mm_castsi128_ps(two));
+}
+
+/* The 16 values of a 4-bit code as 16-bit integers: low and high bytes, in both halves. */
+typedef struct vtable16 {
+    __m256i low, high;
+} vtable16;
+static inline vtable16 vtable16_of(const int16_t values[16]) {
+    uint8_t low[16], high[16];
+    for (size_t i = 0; i < 16; i++) {
+        low[i] = (uint8_t)((uint16_t)values[i] & 255);
+        high[i] = (uint8_t)((uint16_t)values[i] >> 8);
+    }
+    return (vtable16){_mm256_broadcastsi128_si256(vhload(low)),
+                      _mm256_broadcastsi128_si256(vhload(high))};
+}
+/* A load of codes -> its values: y[0], y[1] the even ones of each 16 and next 16 in both halves of
+ * the load, y[2], y[3] the odd ones. */
+static inline void vexpand16(vtable16 t, vi codes, vi y[4]) {
+    const __m256i mask = _mm256_set1_epi8(15);
+    const __m256i odd = _mm256_and_si256(codes, mask);
+    const __m256i even = _mm256_and_si256(_mm256_srli_epi16(codes, 4), mask);
+    __m256i low = _mm256_shuffle_epi8(t.low, even), high = _mm256_shuffle_epi8(t.high, even);
+    y[0] = _mm256_unpacklo_epi8(low, high);
+    y[1] = _mm256_unpackhi_epi8(low, high);
+    low = _mm256_shuffle_epi8(t.low, odd);
+    high = _mm256_shuffle_epi8(t.high, odd);
+    y[2] = _mm256_unpacklo_epi8(low, high);
+    y[3] = _mm256_unpackhi_epi8(low, high);
+}
+/* 8 W numbers into the order of vexpand16. */
+static inline void vorder16(const int16_t *sorted, int16_t *out) {
+    for (size_t run = 0; run < 4; run++) { /* 16 numbers: 8 bytes of codes */
+        const __m128i *in = (const __m128i *)(const void *)(sorted + 16 * run);
+        __m128i a = _mm_loadu_si128(in), b = _mm_loadu_si128(in + 1);
+        __m128i even = _mm_packs_epi32(_mm_srai_epi32(_mm_slli_epi32(a, 16), 16),
+                                       _mm_srai_epi32(_mm_slli_epi32(b, 16), 16));
+        __m128i odd = _mm_packs_epi32(_mm_srai_epi32(a, 16), _mm_srai_epi32(b, 16));
+        __m128i *to = (__m128i *)(void *)(out + 16 * (run % 2) + 8 * (run / 2));
+        _mm_storeu_si128(to, even);
+        _mm_storeu_si128(to + 4, odd);
+    }
 }
 
 #endif

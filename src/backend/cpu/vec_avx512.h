@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum { W = 16, NT_ROWS = 6, NN_ROWS = 6, NN_VECS = 4, INT8_ROWS = 4, GEMM_ROWS = 8, GEMM_VECS = 3 };
 typedef __m512 vf;
@@ -134,8 +135,9 @@ static inline void vwiden_codes(__m128i q, vi out[16 / W]) {
 /* The scales of W / 8 neighbouring groups of 64 codes, as their lanes of a load of codes want it.
  */
 static inline vf vgroup_scales(const float *s) {
-    return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_set1_ps(s[0])), _mm256_set1_ps(s[1]),
-                              1);
+    const __m512i which = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+    __m128 both = _mm_castsi128_ps(_mm_loadl_epi64((const __m128i *)(const void *)s));
+    return _mm512_permutexvar_ps(which, _mm512_castps128_ps512(both));
 }
 static inline vf vgather(const float *table, const uint8_t *at) { /* W bytes */
     __m512i i = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)at));
@@ -162,6 +164,92 @@ static inline vi vdot_i16(vi sum, vi a, vi b) {
 }
 static inline int32_t vsum_i32(vi v) {
     return _mm512_reduce_add_epi32(v);
+}
+static inline vf vfrom_i32(vi v) {
+    return _mm512_cvtepi32_ps(v);
+}
+static inline void vstore_i16(int16_t *p, vf v) { /* W whole numbers below 2^15 */
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(v)));
+}
+
+/* Vectors of W16 bytes: the codes of block formats, before they become 16-bit integers. */
+typedef __m256i vh;
+static inline vh vhload(const uint8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+/* 16 bytes from each of W16 / 16 places that lie `step` apart */
+static inline vh vhload16(const uint8_t *p, size_t step) {
+    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(p + step));
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(low), high, 1);
+}
+static inline vh vhset(char x) {
+    return _mm256_set1_epi8(x);
+}
+static inline vh vhand(vh a, vh b) {
+    return _mm256_and_si256(a, b);
+}
+static inline vh vhor(vh a, vh b) {
+    return _mm256_or_si256(a, b);
+}
+static inline vh vhsub(vh a, vh b) {
+    return _mm256_sub_epi8(a, b);
+}
+static inline vh vhlookup(__m128i table, vh codes) {
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(table), codes);
+}
+#define vhshift_right(v, n) _mm256_srli_epi16((v), (n))
+#define vhshift_left(v, n) _mm256_slli_epi16((v), (n))
+/* `value` in byte i where bit i of 16 is set, of each of W16 / 16 words that lie `step` apart */
+static inline vh vhbits16(const uint8_t *p, size_t step, char value) {
+    uint16_t low, high;
+    memcpy(&low, p, sizeof low);
+    memcpy(&high, p + step, sizeof high);
+    return _mm256_maskz_set1_epi8((__mmask32)low | (__mmask32)high << 16, value);
+}
+static inline vi vwiden_i8(vh v) {
+    return _mm512_cvtepi8_epi16(v);
+}
+/* Halves at W16 / 16 places that lie `step` apart, each for its share of the lanes. */
+static inline vf vhalves(const uint8_t *p, size_t step) {
+    uint16_t low, high;
+    memcpy(&low, p, sizeof low);
+    memcpy(&high, p + step, sizeof high);
+    __m256i both = _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_set1_epi16((short)low)),
+                                           _mm_set1_epi16((short)high), 1);
+    return _mm512_cvtph_ps(both);
+}
+/* Sums of each 16 elements -> lanes of their blocks of 32, zero elsewhere. */
+static inline vf vpair_sums(const float *s) {
+    return _mm512_maskz_expand_ps(0x0303, _mm512_zextps128_ps512(_mm_loadu_ps(s)));
+}
+
+/* The 16 values of a 4-bit code as 16-bit integers, twice: the lookup reads 5 bits, the fifth of
+ * which belongs to the next code. */
+typedef struct vtable16 {
+    __m512i values;
+} vtable16;
+static inline vtable16 vtable16_of(const int16_t values[16]) {
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)values);
+    return (vtable16){_mm512_inserti64x4(_mm512_castsi256_si512(v), v, 1)};
+}
+/* A load of codes -> its values: word j of y[s] is code 4 j + (s ^ 1). */
+static inline void vexpand16(vtable16 t, vi codes, vi y[4]) {
+    y[0] = _mm512_permutexvar_epi16(codes, t.values);
+    y[1] = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 4), t.values);
+    y[2] = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 8), t.values);
+    y[3] = _mm512_permutexvar_epi16(_mm512_srli_epi16(codes, 12), t.values);
+}
+/* 8 W numbers into the order of vexpand16. */
+static inline void vorder16(const int16_t *sorted, int16_t *out) {
+    for (size_t quarter = 0; quarter < 4; quarter++) { /* words 8 quarter .. + 8 of each shift */
+        __m512i v = _mm512_loadu_si512(sorted + 32 * quarter);
+        __m128i *at = (__m128i *)(void *)out + quarter;
+        _mm_storeu_si128(at + 4, _mm512_cvtepi64_epi16(v));
+        _mm_storeu_si128(at, _mm512_cvtepi64_epi16(_mm512_srli_epi64(v, 16)));
+        _mm_storeu_si128(at + 12, _mm512_cvtepi64_epi16(_mm512_srli_epi64(v, 32)));
+        _mm_storeu_si128(at + 8, _mm512_cvtepi64_epi16(_mm512_srli_epi64(v, 48)));
+    }
 }
 
 #endif

@@ -122,13 +122,15 @@ static void bind_kernels(const ib_device *d, ib_weight *w) {
     const ib_matrix *m = &w->m;
     w->unpack = d->k.unpack[m->type];
     w->dot = d->k.dot[m->type];
+    w->prepare = d->k.prepare[m->type];
     if (!is_4bit(m->type)) {
         w->row_bytes = m->data_bytes / m->n_rows;
         return;
     }
     w->codes = m->type == IB_TYPE_NF4 ? ib_nf4_table : ib_fp4_table;
     w->row_bytes = m->n_cols % 2 ? 0 : m->n_cols / 2;
-    if (d->k.dot_codes && m->n_cols % 64 == 0 && m->blocksize % 64 == 0) {
+    if (d->k.dot_codes && m->n_cols % 64 == 0 && m->blocksize % 64 == 0 &&
+        m->n_cols <= IB_CPU_CODE_COLS) {
         w->dot = d->k.dot_codes;
         w->prepare = d->k.prepare_codes;
     }
@@ -166,6 +168,7 @@ ib_status ib_cpu_weight_new(ib_device *d, ib_weight **out, const ib_matrix *m, b
 void ib_cpu_weight_free(ib_device *d, ib_weight *w) {
     if (!w)
         return;
+    ib_cpu_finish(d);
     if (w->m.type == IB_TYPE_INT8)
         d->n_int8--;
     ib_cpu_release(d, w->planes, 1024, IB_MEM_WEIGHTS);
