@@ -2,7 +2,7 @@
 # The short way in; CMakePresets.json has the rest. `make help` lists the goals.
 .DEFAULT_GOAL := all
 PRESET ?= release
-.PHONY: all demo test check hostile install clean help acceptance acceptance-full
+.PHONY: all demo test check hostile install clean help acceptance acceptance-full fuzz dist reliability
 
 all: ## build the program (build/inferbench)
 	@tools/packages.sh build
@@ -24,6 +24,13 @@ acceptance-full: all ## the same on the real clock, and on real models: hours, r
 	@python3 tools/acceptance_full.py --program build/inferbench
 hostile: all ## run the catalogue of hostile inputs, slow ones too; print tried / as asserted
 	@IB_BIN=build/inferbench python3 tests/e2e/hostile.py --report
+fuzz: ## run every fuzz target for SECONDS each (clang); print executions and findings
+	@tools/fuzz.sh $(or $(SECONDS),60)
+dist: ## a relocatable folder with every library, an SBOM and its gates (dist/)
+	@tools/packages.sh build
+	@tools/dist.sh
+reliability: ## measure docs/reliability.md again (takes hours; tools/reliability.sh has shorter ways)
+	@tools/reliability.sh
 install: all ## install under /usr/local (DESTDIR and --prefix as in CMake)
 	@cmake --install build
 clean: ## remove the build folders

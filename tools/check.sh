@@ -28,6 +28,9 @@ part "sizes"
 out=$(git ls-files 'src/*.c' 'src/*.h' 'include/*.h' | xargs wc -l | awk '$2 != "total" && $1 > 1000')
 [ -z "$out" ]; verdict $?; [ -z "$out" ] || printf '%s\n' "$out"
 
+part "size arithmetic"
+out=$(python3 tools/check_sizes.py 2>/dev/null); status=$?; verdict $status; [ $status -eq 0 ] || printf '%s\n' "$out" | head -20
+
 part build
 cmake --preset release >/dev/null && cmake --build --preset release 2>&1 | tail -3 >/tmp/ib-check-build.$$
 status=$?; verdict $status; [ $status -eq 0 ] || cat /tmp/ib-check-build.$$; rm -f /tmp/ib-check-build.$$
@@ -44,6 +47,20 @@ if command -v cppcheck >/dev/null 2>&1; then
   verdict $status; [ $status -eq 0 ] || printf '%s\n' "$out" | head -40
 else
   echo "skipped: cppcheck is not installed"
+fi
+
+part "gcc -fanalyzer"
+analyze() {
+  gcc -std=c11 -O1 -fanalyzer -c -o /dev/null -D_POSIX_C_SOURCE=200809L -D_DEFAULT_SOURCE '-DIB_VERSION="0"' \
+    '-DIB_COMMIT="0"' -Isrc -Iinclude -Ibuild/generated "$1" 2>&1 | grep -E 'warning:|error:'
+}
+if command -v gcc >/dev/null 2>&1; then
+  export -f analyze
+  out=$(git ls-files 'src/*.c' ':!src/backend/cpu/kernels_*' ':!src/backend/cuda' |
+        xargs -P "$(nproc)" -I{} bash -c 'analyze {}')
+  [ -z "$out" ]; verdict $?; [ -z "$out" ] || printf '%s\n' "$out" | head -20
+else
+  echo "skipped: gcc is not installed"
 fi
 
 part clang-tidy

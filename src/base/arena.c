@@ -8,6 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Under the address sanitizer each piece is followed by bytes that nobody may touch. */
+#if defined(__SANITIZE_ADDRESS__)
+#define IB_ARENA_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IB_ARENA_ASAN 1
+#endif
+#endif
+#ifdef IB_ARENA_ASAN
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n) ASAN_POISON_MEMORY_REGION((p), (n))
+enum { GAP = 32 };
+#else
+#define POISON(p, n) ((void)0)
+enum { GAP = 0 };
+#endif
+
 struct ib_arena_block {
     ib_arena_block *next;
     size_t used, cap;
@@ -31,7 +48,7 @@ void ib_arena_clear(ib_arena *a) {
 
 void *ib_arena_alloc(ib_arena *a, size_t n, ib_error *err) {
     size_t need, total;
-    if (!ib_add_size(n, ALIGNMENT - 1, &need)) {
+    if (!ib_add_size(n, ALIGNMENT - 1 + GAP, &need)) {
         (void)ib_fail_memory(err, n, "an object");
         return NULL;
     }
@@ -55,6 +72,7 @@ void *ib_arena_alloc(ib_arena *a, size_t n, ib_error *err) {
     a->head->used += need;
     a->used_bytes = total;
     memset(out, 0, need);
+    POISON((char *)out + n, need - n);
     return out;
 }
 

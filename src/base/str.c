@@ -195,6 +195,8 @@ size_t ib_utf8_encode(uint32_t cp, char out[4]) {
 }
 
 size_t ib_utf8_valid_prefix(const char *p, size_t len) {
+    if (!len) /* p may be NULL */
+        return 0;
     const char *end = p + len, *q = p;
     while (q < end) {
         uint32_t cp;
@@ -273,11 +275,11 @@ bool ib_parse_i64(ib_str text, int64_t *out) {
 }
 
 bool ib_parse_double(ib_str text, double *out) {
-    char copy[64], *stop;
+    char copy[1100], *stop;
     if (text.len == 0 || text.len >= sizeof copy)
         return false;
     for (size_t i = 0; i < text.len; i++)
-        if (!strchr("0123456789+-.eE", text.ptr[i]))
+        if (!text.ptr[i] || !strchr("0123456789+-.eE", text.ptr[i]))
             return false;
     memcpy(copy, text.ptr, text.len);
     copy[text.len] = '\0';

@@ -144,11 +144,11 @@ static ib_status keep_prompt(bench *b, const ib_buf *text, ib_error *err) {
     free(c->prompt_text);
     c->prompt_text = NULL;
     c->n_prompt_text = 0;
-    c->prompt_ids = malloc(bytes);
+    uint32_t *ids = c->prompt_ids = malloc(bytes);
     b->batch = ib_mul_size(bytes, b->n_seqs, &all) ? malloc(all) : NULL;
-    if (!c->prompt_ids || !b->batch)
+    if (!ids || !b->batch)
         return ib_fail_memory(err, bytes, "the prompt");
-    memcpy(c->prompt_ids, b->prompt.ids, bytes);
+    memcpy(ids, b->prompt.ids, bytes);
     c->n_prompt_ids = b->prompt.n;
     for (size_t i = 0; i < b->n_seqs; i++)
         memcpy(b->batch + i * b->prompt.n, b->prompt.ids, bytes);

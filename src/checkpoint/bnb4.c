@@ -25,18 +25,18 @@ typedef struct reader {
     ib_error *err;
 } reader;
 
-static ib_status bad(const reader *r, const char *fmt, ...) IB_PRINTF(2, 3);
-static ib_status bad(const reader *r, const char *fmt, ...) {
+static void set_bad(const reader *r, const char *fmt, ...) IB_PRINTF(2, 3);
+#define bad(r, ...) (set_bad((r), __VA_ARGS__), IB_E_FORMAT)
+static void set_bad(const reader *r, const char *fmt, ...) {
     char name[IB_QUOTED], path[IB_QUOTED], detail[200];
     va_list args;
     va_start(args, fmt);
     (void)vsnprintf(detail, sizeof detail, fmt, args);
     va_end(args);
-    return ib_fail(
-        r->err, IB_E_FORMAT,
-        "4-bit weight '%s' in '%s': %s; fix: download the model again or quantize it anew",
-        ib_quote(r->weight->name, name), ib_quotez(r->c->files[r->weight->file].path, path),
-        detail);
+    ib_error_set(r->err, IB_E_FORMAT,
+                 "4-bit weight '%s' in '%s': %s; fix: download the model again or quantize it anew",
+                 ib_quote(r->weight->name, name),
+                 ib_quotez(r->c->files[r->weight->file].path, path), detail);
 }
 
 static const char *last_part(ib_str name, size_t prefix, char out[IB_QUOTED]) {

@@ -221,6 +221,8 @@ static ib_status skip_value(parser *s) {
         st = ib_json_parse(&value, (ib_str){wrapped.ptr, wrapped.len}, s->path, NULL);
     if (st == IB_E_FORMAT || (st == IB_OK && json_array_size(value) != 1))
         st = bad(s, start, "invalid JSON value");
+    else if (st == IB_E_RESOURCE)
+        (void)ib_fail_memory(s->err, wrapped.len, "a JSON value");
     json_decref(value);
     ib_buf_clear(&wrapped);
     return st;

@@ -7,11 +7,11 @@ void ib_cli_start(ib_cli *cli, int argc, char **argv) {
     static char *no_arguments[] = {name, NULL};
     *cli = (ib_cli){.argc = argc > 0 ? argc : 1, .argv = argc > 0 ? argv : no_arguments};
     ib_output_start(&cli->out);
-    ib_signals_start();
     cli->json_errors = ib_options_want_json_errors(cli->argc, cli->argv);
     ib_cli_child_read(&cli->child);
     if (cli->child.record) /* the parent reads the line */
         cli->json_errors = false;
+    ib_signals_start(cli->json_errors);
     ib_hub_env_read(&cli->hub_env);
 }
 

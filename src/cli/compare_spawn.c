@@ -115,9 +115,10 @@ ib_status ib_compare_folder(char **out, ib_error *err) {
 void ib_compare_folder_remove(char *folder) {
     DIR *d = folder ? opendir(folder) : NULL;
     const struct dirent *e;
-    while (d && (e = readdir(d)) != NULL)
+    const int fd = d ? dirfd(d) : -1;
+    while (fd >= 0 && (e = readdir(d)) != NULL)
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            (void)unlinkat(dirfd(d), e->d_name, 0);
+            (void)unlinkat(fd, e->d_name, 0);
     if (d)
         (void)closedir(d);
     if (folder)

@@ -181,15 +181,16 @@ static ib_status set_choice(parse_state *s, const ib_option *row, const char *va
     return IB_OK;
 }
 
-static bool parse_ids(ib_str text, size_t max_ids, ib_id_list *out) {
+/* IB_E_USAGE without a text when it is no such list. */
+static ib_status parse_ids(ib_str text, size_t max_ids, ib_id_list *out, ib_error *err) {
     size_t n = 1;
     for (size_t i = 0; i < text.len; i++)
         n += text.ptr[i] == ',';
     if (n > max_ids)
-        return false;
+        return IB_E_USAGE;
     uint32_t *ids = malloc(n * sizeof *ids);
     if (!ids)
-        return false;
+        return ib_fail_memory(err, n * sizeof *ids, "token ids");
     size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         size_t len = 0;
@@ -198,14 +199,14 @@ static bool parse_ids(ib_str text, size_t max_ids, ib_id_list *out) {
             len++;
         if (!ib_parse_u64((ib_str){text.ptr + at, len}, &id) || id > INT32_MAX) {
             free(ids);
-            return false;
+            return IB_E_USAGE;
         }
         ids[i] = (uint32_t)id;
         at += len + 1;
     }
     free(out->ids);
     *out = (ib_id_list){.ids = ids, .n = n, .given = true};
-    return true;
+    return IB_OK;
 }
 
 static ib_status set_ids(parse_state *s, const ib_option *row, const char *value, ib_error *err) {
@@ -216,8 +217,9 @@ static ib_status set_ids(parse_state *s, const ib_option *row, const char *value
         *list = (ib_id_list){.given = true};
         return IB_OK;
     }
-    if (parse_ids(ib_str_of(value), (size_t)row->max, list))
-        return IB_OK;
+    const ib_status st = parse_ids(ib_str_of(value), (size_t)row->max, list, err);
+    if (st != IB_E_USAGE)
+        return st;
     (void)snprintf(allowed, sizeof allowed, "%s%llu comma-separated token ids from 0 to 2147483647",
                    none_ok ? "none, or up to " : "up to ", (unsigned long long)row->max);
     return ib_option_bad_value(err, row, value, allowed);
@@ -332,7 +334,7 @@ static ib_status take_option(parse_state *s, ib_str name, const char *attached, 
                            "option with a value that takes none in the command line: --%s; fix: "
                            "leave out what follows '='",
                            row->name);
-        return set_value(s, row, NULL, err);
+        return set_value(s, row, "", err);
     }
     if (!attached && row->kind != IB_OPTION_LATER) {
         if (s->next >= s->argc)

@@ -2,6 +2,8 @@
  * See signals.h. Handlers call only what is async-signal-safe. */
 #include "cli/signals.h"
 
+#include "cli/messages.h"
+
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,21 +12,34 @@ static volatile int stop_signal; /* written by the handler, read by any thread *
 static volatile sig_atomic_t deferred;
 static volatile int continued; /* written by the handler */
 
-static void say(const char *line, size_t n) {
-    ssize_t ignored = write(STDERR_FILENO, line, n);
+/* What a handler says; made beforehand, since it may not format or allocate. */
+enum { BY_INT, BY_TERM, BY_BUS, N_LINES };
+static char lines[N_LINES][IB_ERROR_LINE + 200];
+static size_t line_bytes[N_LINES];
+
+static void prepare(int which, ib_status status, const char *text, bool json) {
+    ib_error err = {0};
+    ib_buf object;
+    ib_error_set(&err, status, "%s", text);
+    ib_buf_init(&object);
+    if (json && ib_messages_error_json(&err, &object) == IB_OK &&
+        object.len <= sizeof lines[which]) {
+        memcpy(lines[which], object.ptr, object.len);
+        line_bytes[which] = object.len;
+    } else {
+        line_bytes[which] = ib_messages_error_line(&err, lines[which]);
+    }
+    ib_buf_clear(&object);
+}
+
+static void say(int which) {
+    ssize_t ignored = write(STDERR_FILENO, lines[which], line_bytes[which]);
     (void)ignored;
 }
 
 static void on_stop(int signal) {
-    static const char by_int[] = "inferbench: error: stopped in the middle of the work: SIGINT; "
-                                 "fix: start it again [E-INTERRUPTED]\n";
-    static const char by_term[] = "inferbench: error: stopped in the middle of the work: SIGTERM; "
-                                  "fix: start it again [E-TERMINATED]\n";
     if (!deferred || stop_signal) {
-        if (signal == SIGINT)
-            say(by_int, sizeof by_int - 1);
-        else
-            say(by_term, sizeof by_term - 1);
+        say(signal == SIGINT ? BY_INT : BY_TERM);
         _exit(128 + signal);
     }
     stop_signal = signal;
@@ -37,11 +52,8 @@ static void on_hangup(int signal) {
 }
 
 static void on_bus(int signal) {
-    static const char line[] =
-        "inferbench: error: file changed in a mapped model file: it was cut during the run; fix: "
-        "leave the model's files alone while the program runs [E-INPUT]\n";
     (void)signal;
-    say(line, sizeof line - 1);
+    say(BY_BUS);
     _exit(IB_E_INPUT);
 }
 
@@ -58,7 +70,15 @@ static void handle(int signal, void (*handler)(int)) {
     (void)sigaction(signal, &action, NULL);
 }
 
-void ib_signals_start(void) {
+#define STOPPED "stopped in the middle of the work: "
+
+void ib_signals_start(bool json) {
+    prepare(BY_INT, IB_E_INTERRUPTED, STOPPED "SIGINT; fix: start it again", json);
+    prepare(BY_TERM, IB_E_TERMINATED, STOPPED "SIGTERM; fix: start it again", json);
+    prepare(BY_BUS, IB_E_INPUT,
+            "file changed in a mapped model file: it was cut during the run; fix: leave the "
+            "model's files alone while the program runs",
+            json);
     handle(SIGPIPE, SIG_IGN);
     handle(SIGXFSZ, SIG_IGN);
     handle(SIGBUS, on_bus);

@@ -9,8 +9,8 @@
 
 /* Ignores SIGPIPE and SIGXFSZ (write fails instead), turns SIGBUS from a file that shrank while it
  * was mapped into exit code 3, and catches SIGINT and SIGTERM: until ib_signals_defer the first one
- * ends the program, afterwards it only sets the flag. */
-void ib_signals_start(void);
+ * ends the program, afterwards it only sets the flag. json: the form of what it then says. */
+void ib_signals_start(bool json);
 void ib_signals_defer(void);
 
 /* 0, or the number of the signal that came. */

@@ -150,17 +150,43 @@ static ib_status read_config(ib_engine *e, const ib_engine_config *c, ib_error *
     return IB_OK;
 }
 
-/* Refused before anything is made: what weights and KV cache need against what there is. */
-static ib_status check_memory(const ib_engine *e, const ib_engine_config *c, uint64_t weights,
-                              ib_error *err) {
+/* The KV cache that the run is going to need; false when it is beyond 2^64 bytes. */
+static bool kv_bytes(const ib_engine *e, const ib_engine_config *c, uint64_t *bytes) {
     const ib_config *m = &e->config;
     const ib_type type = c->dtype == IB_TYPE_F32 ? IB_TYPE_F32 : m->file_dtype;
     const uint64_t factors[] = {c->n_positions, m->n_layers, m->n_kv_heads, m->head_dim};
-    uint64_t kv = 2 * (uint64_t)ib_type_block_bytes(type), need = UINT64_MAX;
-    const char *limit;
     bool fits = true;
+    *bytes = 2 * (uint64_t)ib_type_block_bytes(type);
     for (size_t i = 0; i < sizeof factors / sizeof factors[0]; i++)
-        fits = fits && ib_mul_u64(kv, factors[i], &kv);
+        fits = fits && ib_mul_u64(*bytes, factors[i], bytes);
+    return fits;
+}
+
+/* A real model's weights are mapped and need no memory of ours; its KV cache is refused before they
+ * are touched. Devices with memory of their own answer for themselves. */
+static ib_status check_kv(const ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    const char *limit;
+    uint64_t kv = 0;
+    if (e->synthetic || (c->device && strncmp(c->device, "cpu", 3) != 0))
+        return IB_OK;
+    const bool fits = kv_bytes(e, c, &kv);
+    const uint64_t have = ib_memory_at_hand(&limit);
+    if (fits && kv <= have)
+        return IB_OK;
+    return ib_fail(err, IB_E_RESOURCE,
+                   "out of memory for the KV cache: %.2f GB (%.0f bytes) are needed for %llu "
+                   "positions, %.2f GB are at hand (%s); fix: a smaller batch, a shorter prompt "
+                   "or fewer new tokens",
+                   fits ? (double)kv / 1e9 : INFINITY, fits ? (double)kv : INFINITY,
+                   (unsigned long long)c->n_positions, (double)have / 1e9, limit);
+}
+
+/* Refused before anything is made: what weights and KV cache need against what there is. */
+static ib_status check_memory(const ib_engine *e, const ib_engine_config *c, uint64_t weights,
+                              ib_error *err) {
+    uint64_t kv = 0, need = UINT64_MAX;
+    const char *limit;
+    const bool fits = kv_bytes(e, c, &kv);
     const uint64_t have = ib_memory_at_hand(&limit);
     if (fits && ib_add_u64(weights, kv, &need) && need <= have)
         return IB_OK;
@@ -239,6 +265,8 @@ static ib_status open_device(ib_engine *e, const ib_engine_config *c, ib_error *
                      "leave one of them out");
     if (st == IB_OK)
         st = settle_dtype(e, c, err);
+    if (st == IB_OK)
+        st = check_kv(e, c, err);
     if (st == IB_OK)
         st = ib_device_open(&e->device, c->device ? c->device : "auto", &config, err);
     free(kernels);

@@ -447,9 +447,10 @@ static ib_status all_tensors(walk *w, ib_error *err) {
 ib_status ib_synthetic_bytes(const ib_synthetic *s, const ib_config *c, uint64_t *bytes,
                              ib_error *err) {
     walk w = {.s = s, .c = c};
-    IB_TRY(all_tensors(&w, err));
+    const ib_status st = all_tensors(&w, err);
+    free(w.fills); /* none: there is no checkpoint to fill */
     *bytes = w.bytes;
-    return IB_OK;
+    return st;
 }
 
 ib_status ib_synthetic_make(ib_checkpoint **out, const ib_synthetic *s, const ib_config *c,

@@ -31,13 +31,15 @@ static void pick_runs(ib_samples *s, const ib_cell *cell) {
 
 static void fill(ib_samples *s, double *column) {
     size_t n = 0;
-    for (size_t k = 0; k < s->n_runs; k++)
-        for (size_t i = 0; i + 1 < s->runs[k]->n_tokens; i++)
-            s->sorted[n++] = gap_ms(s->runs[k], i);
+    for (size_t k = 0; k < s->n_runs; k++) {
+        const ib_run_record *r = s->runs[k];
+        for (size_t i = 0; r && i + 1 < r->n_tokens; i++)
+            s->sorted[n++] = gap_ms(r, i);
+    }
     ib_stats_sort(s->sorted, n);
     for (size_t i = 0; i < s->n_by_token; i++) {
         for (size_t k = 0; k < s->n_runs; k++)
-            column[k] = gap_ms(s->runs[k], i);
+            column[k] = s->runs[k] ? gap_ms(s->runs[k], i) : 0;
         s->by_token[i] = ib_stats_median_of(column, s->n_runs);
     }
 }

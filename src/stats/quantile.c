@@ -170,7 +170,7 @@ static size_t repr_special(double x, char out[32]) {
 }
 
 size_t ib_stats_repr(double x, char out[32]) {
-    char digits[20];
+    char digits[20] = "0";
     int exponent;
     size_t n = 0;
     if (!isfinite(x) || x == 0)

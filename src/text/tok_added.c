@@ -30,7 +30,7 @@ ib_status ib_tok_added_put(ib_tok_added_set *a, ib_tok_store *store, const ib_to
     uint64_t index;
     if (!token->content.len)
         return IB_OK;
-    if (ib_map_get(&a->by_content, token->content, &index)) {
+    if (a->items && ib_map_get(&a->by_content, token->content, &index)) {
         ib_tok_added *old = &a->items[index], kept = *old;
         *old = *token;
         old->content = kept.content;
@@ -47,7 +47,7 @@ ib_status ib_tok_added_put(ib_tok_added_set *a, ib_tok_store *store, const ib_to
             "caps are %zu tokens, %zu bytes each and %zu together; fix: check the file",
             a->n + 1, token->content.len, IB_TOK_MAX_ADDED, IB_TOK_MAX_TOKEN,
             IB_TOK_MAX_ADDED_BYTES);
-    if (a->n == a->cap) {
+    if (a->n == a->cap || !a->items) {
         size_t cap = a->cap ? a->cap * 2 : 32;
         ib_tok_added *items = realloc(a->items, cap * sizeof *items);
         if (!items)

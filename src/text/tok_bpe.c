@@ -193,8 +193,8 @@ void ib_tok_scratch_clear(ib_tok_scratch *s) {
 
 uint32_t *ib_tok_scratch_words(ib_tok_scratch *s, size_t n, ib_error *err) {
     if (n > s->n_words || !s->words) {
-        size_t bytes;
-        if (!ib_mul_size(n + 64, sizeof *s->words, &bytes)) {
+        size_t n_words, bytes;
+        if (!ib_add_size(n, 64, &n_words) || !ib_mul_size(n_words, sizeof *s->words, &bytes)) {
             (void)ib_fail_memory(err, SIZE_MAX, "a piece of text");
             return NULL;
         }
@@ -204,7 +204,7 @@ uint32_t *ib_tok_scratch_words(ib_tok_scratch *s, size_t n, ib_error *err) {
             return NULL;
         }
         s->words = words;
-        s->n_words = n + 64;
+        s->n_words = n_words;
     }
     return s->words;
 }
@@ -420,9 +420,12 @@ static void merge_long(symbols *s, uint64_t *heap) {
 static ib_status reserve_heap(ib_tok_scratch *scratch, size_t n, ib_error *err) {
     if (n <= scratch->n_heap)
         return IB_OK;
-    uint64_t *heap = realloc(scratch->heap, n * sizeof *heap);
+    size_t bytes;
+    if (!ib_mul_size(n, sizeof(uint64_t), &bytes))
+        return ib_fail_memory(err, SIZE_MAX, "a piece of text");
+    uint64_t *heap = realloc(scratch->heap, bytes);
     if (!heap)
-        return ib_fail_memory(err, n * sizeof *heap, "a piece of text");
+        return ib_fail_memory(err, bytes, "a piece of text");
     scratch->heap = heap;
     scratch->n_heap = n;
     return IB_OK;
@@ -456,9 +459,12 @@ ib_status ib_tok_bpe_encode(const ib_tok_model *m, ib_tok_scratch *scratch, ib_s
             return ib_ids_add(out, id, err);
     }
     /* A char gives as many symbols as it has bytes at most, prefix and suffix included. */
-    size_t most =
-        piece.len * (1 + (m->bpe.byte_fallback ? m->bpe.prefix.len : 0)) + m->bpe.suffix.len + 1;
-    uint32_t *words = ib_tok_scratch_words(scratch, most * 4, err);
+    size_t most, n_words;
+    if (!ib_add_size(m->bpe.byte_fallback ? m->bpe.prefix.len : 0, 1, &most) ||
+        !ib_mul_size(piece.len, most, &most) || !ib_add_size(most, m->bpe.suffix.len, &most) ||
+        !ib_add_size(most, 1, &most) || !ib_mul_size(most, 4, &n_words))
+        return ib_fail_memory(err, SIZE_MAX, "a piece of text");
+    uint32_t *words = ib_tok_scratch_words(scratch, n_words, err);
     if (!words)
         return IB_E_RESOURCE;
     s.id = words;

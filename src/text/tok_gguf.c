@@ -254,6 +254,8 @@ static ib_status name_special(ib_tokenizer *t, const ib_gguf_vocab *g, ib_error 
                {"unk_token", "unknown_token_id", g->unk_id},
                {"pad_token", "padding_token_id", g->pad_id}};
     t->config.special = json_object();
+    if (!t->config.special)
+        return ib_fail_memory(err, g->n_tokens, "special tokens");
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         uint32_t id;
         IB_TRY(check_id(g, all[i].id, all[i].key, &id, err));

@@ -338,7 +338,7 @@ static ib_status posix_set(translator *t, operand *o, bool *taken) {
     *taken = false;
     if (peek(t, 0) != '[' || peek(t, 1) != ':')
         return IB_OK;
-    size_t from = t->pos + 2, to = from;
+    size_t from = t->pos + 2, to;
     bool negated = from < t->src.len && t->src.ptr[from] == '^';
     from += negated;
     to = from;

@@ -186,6 +186,8 @@ static ib_status decompose(ib_str text, ib_tok_form form, codes *v, ib_error *er
             n = 1;
         }
         IB_TRY(codes_reserve(v, (size_t)n, err));
+        if (!v->at) /* never, after the reserve */
+            return ib_fail_memory(err, 0, "a text");
         memcpy(v->at + v->n, parts, (size_t)n * sizeof *parts);
         v->n += (size_t)n;
     }

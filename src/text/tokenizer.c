@@ -211,6 +211,8 @@ static ib_status encode_part(const ib_tokenizer *t, ib_tok_work *w, ib_str piece
         return encode_new(t, w, piece, &w->ids, err);
     uint64_t hash = ib_hash(piece.ptr, piece.len) | 1;
     const ib_tok_cache_slot *slot = ib_tok_cache_get(&w->cache, piece, hash);
+    if (slot && !slot->n) /* the piece gives no ids */
+        return IB_OK;
     if (slot)
         return append(&w->ids, w->cache.ids.ids + slot->first, slot->n, err);
     w->piece_ids.n = 0;

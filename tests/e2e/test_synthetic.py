@@ -4,7 +4,8 @@ import json
 import resource
 import unittest
 
-from harness import MODELS, Case, read_npy, run
+from harness import MODELS, Case, binary, read_npy, run
+from sanitizer import REASON, sanitizer
 
 CONFIG = {"model_type": "llama", "vocab_size": 640, "hidden_size": 256, "intermediate_size": 512,
           "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -60,6 +61,8 @@ class Synthetic(Case):
         self.expect_error(run("-m", f"synthetic:{self.tmp}/config.json"), 4, "FORMAT")
 
     def test_address_space_limit(self):
+        if sanitizer(binary()):
+            self.skipTest(REASON)
         def limit():
             resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
         done = run("-m", "synthetic:tinyllama-1.1b", "--device", "cpu", "-p", 4, "-n", 1,

@@ -169,8 +169,9 @@ typedef struct jcompiler {
 } jcompiler;
 
 /* Fails the compilation: status, exception type, line; false. */
-bool ib_jinja_syntax(jcompiler *c, ib_status status, const char *type, int line, const char *fmt,
-                     ...) IB_PRINTF(5, 6);
+void ib_jinja_set_syntax(jcompiler *c, ib_status status, const char *type, int line,
+                         const char *fmt, ...) IB_PRINTF(5, 6);
+#define ib_jinja_syntax(c, ...) (ib_jinja_set_syntax((c), __VA_ARGS__), false)
 void *ib_jinja_compile_alloc(jcompiler *c, size_t n);
 jnode *ib_jinja_node(jcompiler *c, jkind kind, int line);
 bool ib_jinja_nodes_add(jcompiler *c, jnodes *l, jnode *n);

@@ -216,7 +216,7 @@ static bool g_lipsum(jstate *st, jval self, const jargs *args, jval *out) {
     (void)out;
     (void)ib_jinja_raise(st, "TypeError",
                          "function 'lipsum' is not supported: it makes random text");
-    st->status = IB_E_UNSUPPORTED;
+    ib_jinja_unsupported(st);
     return false;
 }
 

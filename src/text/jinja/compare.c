@@ -325,7 +325,7 @@ static uint64_t mix(uint64_t h, uint64_t v) {
 
 /* Equal values have equal hashes: 1, 1.0 and True too. */
 bool ib_jinja_hash(jstate *st, jval v, int depth, uint64_t *out) {
-    int64_t i;
+    int64_t i = 0;
     if (depth > JINJA_MAX_VALUE_DEPTH)
         return too_deep(st);
     switch (v.type) {

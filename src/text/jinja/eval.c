@@ -135,7 +135,7 @@ bool ib_jinja_eval_filters(jstate *st, jframe *f, const jnode *n, jval captured,
         return n->func->call(st, input, &args, out);
     (void)ib_jinja_raise(st, "TemplateRuntimeError", "No filter named '%s' found.",
                          ib_quote(n->name, shown));
-    st->status = IB_E_UNSUPPORTED;
+    ib_jinja_unsupported(st);
     return false;
 }
 
@@ -150,7 +150,7 @@ static bool eval_test(jstate *st, jframe *f, const jnode *n, jval *out) {
         return n->func->call(st, input, &args, out);
     (void)ib_jinja_raise(st, "TemplateRuntimeError", "No test named '%s' found.",
                          ib_quote(n->name, shown));
-    st->status = IB_E_UNSUPPORTED;
+    ib_jinja_unsupported(st);
     return false;
 }
 

@@ -35,7 +35,7 @@ static bool need_filter(jstate *st, jval name, const char *what, const jfunc **o
             return true;
         (void)ib_jinja_raise(st, "TemplateRuntimeError", "No %s named '%s'.", what,
                              ib_quote(n, shown));
-        st->status = IB_E_UNSUPPORTED;
+        ib_jinja_unsupported(st);
         return false;
     }
     return ib_jinja_raise(st, "TemplateRuntimeError", "No %s named by a value of type %s.", what,

@@ -41,20 +41,19 @@ static ib_status report(ib_status status, const char *name, const ib_jinja_probl
                                               : "correct the template or the messages");
 }
 
-bool ib_jinja_syntax(jcompiler *c, ib_status status, const char *type, int line, const char *fmt,
-                     ...) {
+void ib_jinja_set_syntax(jcompiler *c, ib_status status, const char *type, int line,
+                         const char *fmt, ...) {
     char text[640];
     va_list ap;
     if (c->status != IB_OK)
-        return false;
+        return;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    c->status = status;
     c->problem->line = line;
     (void)snprintf(c->problem->type, sizeof c->problem->type, "%s", type);
     c->problem->message = ib_strdup(text);
-    return false;
+    c->status = c->problem->message ? status : IB_E_RESOURCE;
 }
 
 void *ib_jinja_compile_alloc(jcompiler *c, size_t n) {
@@ -130,7 +129,9 @@ static bool compile(jcompiler *c, ib_str source) {
         return ib_jinja_syntax(c, IB_E_FORMAT, "UnicodeDecodeError", 0, "invalid UTF-8 at byte %zu",
                                bad);
     ib_str name = ib_arena_str(&c->t->arena, ib_str_of(c->name ? c->name : ""), c->err);
-    c->t->name = name.ptr ? name.ptr : "";
+    if (!name.ptr)
+        return false;
+    c->t->name = name.ptr;
     return normalize(c, source) && ib_jinja_parse(c) && ib_jinja_resolve(c);
 }
 

@@ -378,7 +378,7 @@ static bool m_encode(jstate *st, jval self, const jargs *a, jval *out) {
     (void)a;
     (void)out;
     (void)ib_jinja_raise(st, "TypeError", "str.encode() is not supported: templates have no bytes");
-    st->status = IB_E_UNSUPPORTED;
+    ib_jinja_unsupported(st);
     return false;
 }
 

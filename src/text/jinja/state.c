@@ -7,46 +7,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool fail(jstate *st, ib_status status, const char *type, char *message) {
+static void fail(jstate *st, ib_status status, const char *type, char *message) {
     if (st->status != IB_OK) {
         free(message);
-        return false;
+        return;
     }
-    st->status = status;
+    st->status = message ? status : IB_E_RESOURCE;
     (void)snprintf(st->problem.type, sizeof st->problem.type, "%s", type);
     st->problem.message = message;
     st->problem.line = st->line;
-    return false;
 }
 
-bool ib_jinja_raise(jstate *st, const char *type, const char *fmt, ...) {
+void ib_jinja_set_problem(jstate *st, const char *type, const char *fmt, ...) {
     char text[512];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return fail(st, IB_E_FORMAT, type, ib_strdup(text));
+    fail(st, IB_E_FORMAT, type, ib_strdup(text));
 }
 
-bool ib_jinja_raise_text(jstate *st, const char *type, ib_str message) {
-    return fail(st, IB_E_FORMAT, type, ib_strndup(message.ptr, message.len));
+void ib_jinja_set_problem_text(jstate *st, const char *type, ib_str message) {
+    fail(st, IB_E_FORMAT, type, ib_strndup(message.ptr, message.len));
 }
 
-bool ib_jinja_raise_limit(jstate *st, const char *fmt, ...) {
+void ib_jinja_unsupported(jstate *st) {
+    if (st->status == IB_E_FORMAT)
+        st->status = IB_E_UNSUPPORTED;
+}
+
+void ib_jinja_set_problem_limit(jstate *st, const char *fmt, ...) {
     char text[256];
     va_list ap;
     va_start(ap, fmt);
     (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    return fail(st, IB_E_RESOURCE, "LimitError", ib_strdup(text));
+    fail(st, IB_E_RESOURCE, "LimitError", ib_strdup(text));
 }
 
-bool ib_jinja_raise_memory(jstate *st) {
+void ib_jinja_set_problem_memory(jstate *st) {
     char text[80] = "out of memory";
     if (st->arena_error.status == IB_E_RESOURCE)
         (void)snprintf(text, sizeof text, "memory limit of %zu bytes reached",
                        st->arena.limit_bytes);
-    return fail(st, IB_E_RESOURCE, "MemoryError", ib_strdup(text));
+    fail(st, IB_E_RESOURCE, "MemoryError", ib_strdup(text));
 }
 
 bool ib_jinja_spend(jstate *st, uint64_t n) {

@@ -221,7 +221,7 @@ bool ib_jinja_dict_set(jstate *st, jdict *d, jval key, jval value) {
     size_t at;
     if (!ib_jinja_hash(st, key, 0, &hash) || !dict_find(st, d, key, hash, &at))
         return false;
-    if (at != SIZE_MAX) {
+    if (at < d->n && d->entries) {
         d->entries[at].value = value;
         return true;
     }
@@ -393,21 +393,22 @@ static const char *object_repr(jval v, char *text, size_t size) {
     return text;
 }
 
-bool ib_jinja_raise_undef(jstate *st, const jundef *u) {
+void ib_jinja_set_problem_undef(jstate *st, const jundef *u) {
     char shown[IB_QUOTED], type[80];
     jval r;
-    if (u->hint)
-        return ib_jinja_raise_text(st, u->exception, (ib_str){u->hint->p, u->hint->n});
-    if (u->name.type != J_STR) {
-        if (!ib_jinja_repr(st, u->name, &r))
-            return false;
-        return ib_jinja_raise(st, u->exception, "%s has no element %s",
-                              object_repr(u->object, type, sizeof type),
-                              ib_quote((ib_str){r.as.s->p, r.as.s->n}, shown));
+    if (u->hint) {
+        ib_jinja_set_problem_text(st, u->exception, (ib_str){u->hint->p, u->hint->n});
+    } else if (u->name.type != J_STR) {
+        if (ib_jinja_repr(st, u->name, &r))
+            ib_jinja_set_problem(st, u->exception, "%s has no element %s",
+                                 object_repr(u->object, type, sizeof type),
+                                 ib_quote((ib_str){r.as.s->p, r.as.s->n}, shown));
+    } else {
+        (void)ib_quote((ib_str){u->name.as.s->p, u->name.as.s->n}, shown);
+        if (u->object.type == J_MISSING)
+            ib_jinja_set_problem(st, u->exception, "'%s' is undefined", shown);
+        else
+            ib_jinja_set_problem(st, u->exception, "'%s' has no attribute '%s'",
+                                 object_repr(u->object, type, sizeof type), shown);
     }
-    (void)ib_quote((ib_str){u->name.as.s->p, u->name.as.s->n}, shown);
-    if (u->object.type == J_MISSING)
-        return ib_jinja_raise(st, u->exception, "'%s' is undefined", shown);
-    return ib_jinja_raise(st, u->exception, "'%s' has no attribute '%s'",
-                          object_repr(u->object, type, sizeof type), shown);
 }

@@ -203,12 +203,20 @@ enum {
 #define JDICT(x) ((jval){.type = J_DICT, .as.d = (x)})
 
 /* --- failing and spending (state.c) --- */
-/* Fills the problem (the first one stays) and returns false. Long messages are cut. */
-bool ib_jinja_raise(jstate *st, const char *type, const char *fmt, ...) IB_PRINTF(3, 4);
-bool ib_jinja_raise_text(jstate *st, const char *type, ib_str message);
-bool ib_jinja_raise_limit(jstate *st, const char *fmt, ...) IB_PRINTF(2, 3);
-bool ib_jinja_raise_memory(jstate *st);
-bool ib_jinja_raise_undef(jstate *st, const jundef *u);
+/* Fills the problem (the first one stays); the value is false. Long messages are cut. Macros, so
+ * that whoever reads a caller sees that value. */
+void ib_jinja_set_problem(jstate *st, const char *type, const char *fmt, ...) IB_PRINTF(3, 4);
+#define ib_jinja_raise(st, ...) (ib_jinja_set_problem((st), __VA_ARGS__), false)
+void ib_jinja_set_problem_text(jstate *st, const char *type, ib_str message);
+#define ib_jinja_raise_text(st, ...) (ib_jinja_set_problem_text((st), __VA_ARGS__), false)
+/* What was just raised is not wrong, but not built either. */
+void ib_jinja_unsupported(jstate *st);
+void ib_jinja_set_problem_limit(jstate *st, const char *fmt, ...) IB_PRINTF(2, 3);
+#define ib_jinja_raise_limit(st, ...) (ib_jinja_set_problem_limit((st), __VA_ARGS__), false)
+void ib_jinja_set_problem_memory(jstate *st);
+#define ib_jinja_raise_memory(st) (ib_jinja_set_problem_memory(st), false)
+void ib_jinja_set_problem_undef(jstate *st, const jundef *u);
+#define ib_jinja_raise_undef(st, u) (ib_jinja_set_problem_undef((st), (u)), false)
 /* Spends n steps of the budget. */
 bool ib_jinja_spend(jstate *st, uint64_t n);
 void *ib_jinja_alloc(jstate *st, size_t n);

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: MIT
 """EN: the process and its machine, as far as no special machine or privilege is needed."""
+import errno
 import json
+import os
+import pathlib
 import resource
+import subprocess
 
+from . import base
 from .base import MIB, MODELS, Call, Group, copy_model
 
 ENTRIES = Group()
 add = ENTRIES.add
 MODEL = MODELS / "llama_gqa"
 NOT_TRIED = {
-    "EN01": "needs a failing allocator: unit tests of the library have one (test_model_oom)",
-    "EN03": "needs a cgroup of its own", "EN04": "needs a cgroup of its own",
-    "EN06": "pids.max needs a cgroup; RLIMIT_NPROC does not bind root",
-    "EN09": "needs a disk that fails",
-    "EN12 SIGSTOP": "a stop of the process is not told from a slow token yet",
+    "EN12 SIGSTOP": "tests/e2e/test_cli_run.py and the runner's own tests have it",
     "EN13": "needs a clock that can be set",
-    "EN14": "needs a mount namespace", "EN18": "needs a device library that fails",
-    "EN19": "needs a broken kernel; NaN weights are ST39", "EN20": "needs another CPU",
+    "EN18": "needs a device library that fails",
+    "EN19": "needs a broken kernel; NaN weights are ST39",
+    "EN20": "a CPU that goes away; the tiers that are missing are tried",
 }
 
 
@@ -168,3 +170,64 @@ def truncated(folder):
 # the journal stays for --resume: the program ends in a signal handler
 add("EN10", "weights cut in the run", truncated, 3, "changed", json_too=False, memory=256 * MIB,
     journal=True)
+
+
+# --- with the preloaded library of tests/fault ---
+
+FAULTS = os.environ.get("IB_FAULT_LIB", str(pathlib.Path(base.binary()).parent / "tests" / "fault" / "ib_fault_preload.so"))
+
+
+def with_fault(fault, path=None, threads="1"):
+    def make(folder):
+        call = short()(folder)
+        call.args[call.args.index("--threads") + 1] = threads
+        call.env = dict(os.environ, LD_PRELOAD=FAULTS, IB_FAULT=fault, HF_HUB_CACHE="/nonexistent",
+                        OCL_ICD_VENDORS="/nonexistent")
+        if path:
+            call.env["IB_FAULT_PATH"] = path
+        return call
+    return make
+
+
+if os.path.exists(FAULTS):
+    for n in (1, 40, 400):                              # each of them: tests/e2e/faults.py
+        add("EN01", f"allocation {n} and all behind it", with_fault(f"alloc:{n}+:{errno.ENOMEM}"), 6, "memory",
+            check=whole, json_too=False)  # an object takes memory, a line does not
+    add("EN06", "no thread to be had", with_fault(f"thread:1+:{errno.EAGAIN}", threads="2"), (0, 6), check=whole)
+    for n in range(1, 4):
+        add("EN09", f"EIO at read {n}", with_fault(f"read:{n}:{errno.EIO}"), (0, 3), check=whole)
+    add("EN09", "EINTR at a read", with_fault(f"read:1:{errno.EINTR}"), 0, check=whole)
+    add("EN09", "EINTR at a write", with_fault(f"write:1:{errno.EINTR}"), 0, check=whole)
+    for folder_name in ("/proc", "/sys"):
+        add("EN14", f"no {folder_name}", with_fault(f"open:1+:{errno.ENOENT}", folder_name), 0, check=whole)
+        add("EN14", f"{folder_name} forbidden", with_fault(f"open:1+:{errno.EACCES}", folder_name), 0, check=whole)
+else:
+    for which in ("EN01", "EN06", "EN09", "EN14"):
+        NOT_TRIED[which] = "the library of tests/fault is not built"
+
+# a mount namespace without /proc and a control group, where this process may make them
+if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode == 0:
+    add("EN14", "/proc unmounted", short(wrap=["unshare", "-m", "sh", "-c", 'umount -l /proc; exec "$0" "$@"']), 0, check=whole)
+    add("EN08", "disk of 64 KiB", short("--quiet", "--format", "html", wrap=[
+        "unshare", "-m", "sh", "-c", 'for a; do o=$last; last=$a; case $o in --output) d=${a%/*};; esac; done; '
+        'mount -t tmpfs -o size=16k tmpfs "$d" && exec "$0" "$@"']), 8, "space", json_too=False)
+
+GROUPS_V1, GROUPS_V2 = pathlib.Path("/sys/fs/cgroup/memory"), pathlib.Path("/sys/fs/cgroup")
+GROUP_AT = GROUPS_V1 if (GROUPS_V1 / "memory.limit_in_bytes").exists() else GROUPS_V2
+LIMIT = "memory.limit_in_bytes" if GROUP_AT == GROUPS_V1 else "memory.max"
+if os.access(GROUP_AT, os.W_OK) and (GROUP_AT / "cgroup.procs").exists():
+    def grouped(folder):
+        """The KV cache of 128 sequences in a group of 1 GiB."""
+        call = short("--batch", "128", "-p", "200000")(folder)
+        at = call.args.index("--token-ids")
+        del call.args[at:at + 2]
+        call.wrap = ["sh", "-c", f'g={GROUP_AT}/ib-$$; mkdir "$g" && echo 1073741824 >"$g/{LIMIT}" && '
+                     'echo $$ >"$g/cgroup.procs" || exit 77; "$0" "$@"; c=$?; '
+                     f'echo $$ >{GROUP_AT}/cgroup.procs; rmdir "$g"; exit $c']
+        return call
+    add("EN03", "control group of 1 GiB", grouped, 6, "cgroup", memory=256 * MIB)
+else:
+    NOT_TRIED["EN03"] = "no control group can be made here"
+NOT_TRIED["EN04"] = "the kernel's killer: as kill -9, tests/e2e/kill_loop.py"
+for tier in ("scalar", "avx2", "avx512", "avx512vnni"):
+    add("EN20", f"tier {tier}", short("--cpu-tier", tier), (0, 5, 9), check=whole)
