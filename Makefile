@@ -2,7 +2,8 @@
 # The short way in; CMakePresets.json has the rest. `make help` lists the goals.
 .DEFAULT_GOAL := all
 PRESET ?= release
-.PHONY: all demo test check hostile install clean help acceptance acceptance-full fuzz dist reliability
+comma := ,
+.PHONY: all demo test check hostile peers install clean help acceptance acceptance-full fuzz dist reliability
 
 all: ## build the program (build/inferbench)
 	@tools/packages.sh build
@@ -31,6 +32,9 @@ dist: ## a relocatable folder with every library, an SBOM and its gates (dist/)
 	@tools/dist.sh
 reliability: ## measure docs/reliability.md again (takes hours; tools/reliability.sh has shorter ways)
 	@tools/reliability.sh
+peers: all ## other programs on the same work (PEERS=, CASES=, ROUNDS=, PEERS_HOME=; docs/peers.md)
+	@peers/setup.sh $(if $(PEERS),transformers $(subst $(comma), ,$(PEERS)))
+	@python3 peers/run.py --peers "$(PEERS)" --cases "$(CASES)" --rounds $(or $(ROUNDS),6)
 install: all ## install under /usr/local (DESTDIR and --prefix as in CMake)
 	@cmake --install build
 clean: ## remove the build folders

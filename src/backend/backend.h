@@ -64,6 +64,7 @@ typedef struct ib_device_config {
     ib_compute compute;
     const char *form; /* xpu: NULL = what the device offers; "single", "local", "subgroup", ... */
     const char *kernel_cache_dir; /* xpu: where built kernels are kept; NULL = nowhere */
+    const char *pin; /* cpu: NULL, or CPUs to bind the threads to (base/pin.h) */
     const ib_log *log;
 } ib_device_config;
 
@@ -82,6 +83,7 @@ typedef struct ib_device_info {
     char compute[128];     /* arithmetic in effect: "float32", "int16 x int16 -> float32", ... */
     uint64_t memory_bytes; /* 0 = unknown */
     int n_threads;         /* 0 = not applicable */
+    char pin[160];         /* CPUs that the threads are bound to, and who named them; "" = none */
 } ib_device_info;
 
 typedef struct ib_tensor {

@@ -13,6 +13,7 @@ typedef struct ib_span {
 
 typedef struct ib_probe_ask {
     bool ping;            /* how far two of the threads are apart: milliseconds */
+    bool dispatch;        /* what it costs to set the threads to work: below a millisecond */
     bool read, flops;     /* read bandwidth, arithmetic: 100 to 300 ms */
     const ib_span *spans; /* borrowed: what to read, best the weights themselves */
     size_t n_spans;
@@ -28,6 +29,9 @@ typedef struct ib_probe {               /* 0 = not measured */
                                            threads, registers only, in the arithmetic that products
                                            of many rows use (ib_device_info.compute) */
     double flops_float32;               /* the same in fp32, best round */
+    double dispatch_ns;        /* of one job with nothing to do, from its start to its end */
+    uint64_t n_dispatches;     /* jobs and barriers since the device was opened, those before */
+    uint64_t n_own_dispatches; /* and those of this measurement */
 } ib_probe;
 
 #endif

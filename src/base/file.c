@@ -27,7 +27,8 @@ static ib_status fail_open(ib_error *err, const char *path, int error) {
 }
 
 /* A regular file opened for reading; O_NONBLOCK so that a FIFO cannot hang us. */
-static ib_status open_regular(int *fd_out, uint64_t *size, const char *path, ib_error *err) {
+static ib_status open_regular(int *fd_out, uint64_t *size, uint64_t *inode, const char *path,
+                              ib_error *err) {
     char name[IB_QUOTED];
     struct stat st;
     int fd;
@@ -44,15 +45,16 @@ static ib_status open_regular(int *fd_out, uint64_t *size, const char *path, ib_
     }
     *fd_out = fd;
     *size = (uint64_t)st.st_size;
+    *inode = (uint64_t)st.st_ino;
     return IB_OK;
 }
 
 ib_status ib_file_map_open(ib_file_map *out, const char *path, ib_error *err) {
     int fd = -1;
-    uint64_t size = 0;
+    uint64_t size = 0, inode = 0;
     char name[IB_QUOTED];
     *out = (ib_file_map){0};
-    IB_TRY(open_regular(&fd, &size, path, err));
+    IB_TRY(open_regular(&fd, &size, &inode, path, err));
     ib_status st = IB_OK;
     void *data = NULL;
     if (size > SIZE_MAX)
@@ -72,6 +74,7 @@ ib_status ib_file_map_open(ib_file_map *out, const char *path, ib_error *err) {
         return st;
     out->data = data;
     out->size = size;
+    out->inode = inode;
     out->path = ib_strdup(path);
     if (!out->path) {
         ib_file_map_close(out);
@@ -89,9 +92,9 @@ void ib_file_map_close(ib_file_map *m) {
 
 ib_status ib_file_read(ib_buf *out, const char *path, uint64_t cap, ib_error *err) {
     int fd = -1;
-    uint64_t size = 0;
+    uint64_t size = 0, inode;
     char name[IB_QUOTED];
-    IB_TRY(open_regular(&fd, &size, path, err));
+    IB_TRY(open_regular(&fd, &size, &inode, path, err));
     if (size > cap) {
         (void)close(fd);
         return ib_fail(err, IB_E_RESOURCE,

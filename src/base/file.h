@@ -14,6 +14,7 @@ typedef struct ib_file_map {
     const unsigned char *data; /* owned mapping */
     uint64_t size;             /* bytes */
     char *path;                /* owned */
+    uint64_t inode;            /* of the file that was mapped; 0 = memory of no file */
 } ib_file_map;
 
 ib_status ib_file_map_open(ib_file_map *out, const char *path, ib_error *err) IB_MUST_CHECK;

@@ -54,6 +54,7 @@ struct ib_pool {
     ib_pool_job alone[MOST_ALONE];
     size_t n_alone;
     uint64_t spin_ns;
+    uint64_t n_barriers; /* changed by the last to arrive */
     int n_threads;
     worker *workers;   /* owned [n_threads - 1] */
     padded_word *done; /* owned [n_threads]: jobs that the thread is through with */
@@ -254,12 +255,17 @@ int ib_pool_size(const ib_pool *p) {
     return p->n_threads;
 }
 
+uint64_t ib_pool_dispatches(const ib_pool *p) {
+    return p->n_posted + p->n_barriers;
+}
+
 void ib_pool_barrier(ib_pool *p) {
     if (p->n_threads == 1)
         return;
     uint32_t sense = atomic_load(&p->sense.value);
     if (atomic_fetch_add(&p->arrived.value, 1) + 1 == (uint32_t)p->n_threads) {
         atomic_store(&p->arrived.value, 0);
+        p->n_barriers++;
         atomic_fetch_add(&p->sense.value, 1);
         wake(&p->sense);
     } else {

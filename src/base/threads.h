@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef struct ib_pool ib_pool;
 typedef void (*ib_pool_fn)(void *ctx, int thread, int n_threads);
@@ -38,6 +39,8 @@ void ib_pool_post(ib_pool *p, const ib_pool_job *job);
 void ib_pool_wait(ib_pool *p);
 /* Runs fn on every thread after all posted jobs and returns when it is done. */
 void ib_pool_run(ib_pool *p, ib_pool_fn fn, void *ctx);
+/* How often the threads were given a job or made to wait for each other so far. */
+uint64_t ib_pool_dispatches(const ib_pool *p);
 /* Inside fn of a job that is not alone: waits until every thread of the pool has arrived. */
 void ib_pool_barrier(ib_pool *p);
 

@@ -51,6 +51,7 @@ typedef struct ib_plan {
     uint64_t max_time_ns; /* 0 = none */
     uint64_t
         n_depth;   /* context of random ids (prompt.seed) before the prompt, outside the window */
+    bool profile;  /* --profile ops: a pass that times each operation, behind the runs */
     bool roofline; /* measure the machine's limits around the runs (bench/probe.h) */
     const ib_stream_sink *sink; /* NULL = silent; called for the first measured run only */
     /* NULL = nobody asks; called between the runs, outside every timed window, with each run that

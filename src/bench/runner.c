@@ -8,6 +8,7 @@
 #include "bench/bench.h"
 #include "bench/meter.h"
 #include "bench/probe.h"
+#include "bench/profile.h"
 #include "bench/until.h"
 #include "bench/watch.h"
 
@@ -441,6 +442,7 @@ static ib_status finish(bench *b, ib_error *err) {
     ib_run_record *first = NULL;
     ib_engine_memory(b->engine, &b->cell->memory);
     ib_engine_device_clock(b->engine, &b->cell->device_clock);
+    b->cell->loaded.huge_bytes = ib_process_huge_bytes();
     for (size_t i = 0; i < b->cell->n_runs && !first; i++)
         if (!b->cell->runs[i].warmup)
             first = &b->cell->runs[i];
@@ -472,6 +474,9 @@ ib_status ib_bench_run_on(ib_engine *e, const ib_cell *opened, ib_cell *cell, co
         st = st == IB_OK ? done : st;
         if (st == IB_OK)
             st = ib_watch_process_end(cell, plan, e, err);
+        if (st == IB_OK && plan->profile)
+            st = ib_bench_profile(e, b.batch, b.prompt.n, b.generation.max_new_tokens,
+                                  &cell->profile, err);
         if (st == IB_OK && plan->roofline) /* behind the look at memory: it takes some itself */
             st = ib_bench_probe_after(e, &cell->probe, err);
     }

@@ -182,6 +182,26 @@ ib_status ib_checkpoint_open(ib_checkpoint **out, const char *path, const ib_log
     return IB_OK;
 }
 
+ib_status ib_checkpoint_load(ib_checkpoint *c, ib_load_mode mode, int n_threads, ib_error *err) {
+    for (size_t i = 0; i < c->n_files; i++)
+        if (c->files[i].inode)
+            IB_TRY(ib_file_map_load(&c->files[i], mode, n_threads, err));
+    return IB_OK;
+}
+
+void ib_checkpoint_cached(const ib_checkpoint *c, uint64_t *bytes, uint64_t *cached) {
+    *bytes = *cached = 0;
+    for (size_t i = 0; i < c->n_files; i++) {
+        uint64_t in = 0;
+        if (!c->files[i].inode || !ib_file_map_cached(&c->files[i], &in)) {
+            *bytes = *cached = 0;
+            return;
+        }
+        *bytes += c->files[i].size;
+        *cached += in;
+    }
+}
+
 void ib_checkpoint_close(ib_checkpoint *c) {
     if (!c)
         return;

@@ -6,6 +6,7 @@
 #ifndef IB_CHECKPOINT_CHECKPOINT_H
 #define IB_CHECKPOINT_CHECKPOINT_H
 
+#include "base/file_load.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "quant/matrix.h"
@@ -36,6 +37,12 @@ typedef struct ib_gguf_meta ib_gguf_meta; /* see checkpoint/gguf.h */
 ib_status ib_checkpoint_open(ib_checkpoint **out, const char *path, const ib_log *log,
                              ib_error *err) IB_MUST_CHECK;
 void ib_checkpoint_close(ib_checkpoint *c);
+/* Brings all files into memory (base/file_load.h); pointers into the checkpoint stay good. Nothing
+ * to do for one that has no files. */
+ib_status ib_checkpoint_load(ib_checkpoint *c, ib_load_mode mode, int n_threads,
+                             ib_error *err) IB_MUST_CHECK;
+/* Bytes of the files, and those of them in the page cache (0, 0: no files, or not to be told). */
+void ib_checkpoint_cached(const ib_checkpoint *c, uint64_t *bytes, uint64_t *cached);
 
 ib_checkpoint_kind ib_checkpoint_format(const ib_checkpoint *c);
 size_t ib_checkpoint_n_tensors(const ib_checkpoint *c);

@@ -91,8 +91,9 @@ typedef struct ib_options { /* texts are borrowed from argv or static */
 
     const char *model_id, *revision, *cache_dir, *token; /* token: NULL = not given */
     bool offline;
-    const char *device, *attn, *dtype, *compute, *quant, *cpu_tier;
+    const char *device, *attn, *dtype, *compute, *quant, *cpu_tier, *pin, *load_mode;
     const char *roofline;  /* NULL = on */
+    const char *profile;   /* "ops", or NULL */
     const char *peak_text; /* NULL = not given */
     double peak_gbps;
     const char *engine, *law, *slow_down; /* run: "synth" and what it draws from */

@@ -71,6 +71,9 @@ static const ib_choice engine_choices[] = {
     {"native", NULL, false}, {"synth", NULL, false}, {NULL, NULL, false}};
 static const ib_choice switch_choices[] = {
     {"on", NULL, false}, {"off", NULL, false}, {NULL, NULL, false}};
+static const ib_choice load_choices[] = {
+    {"touch", NULL, false}, {"mmap", NULL, false}, {"read", NULL, false}, {NULL, NULL, false}};
+static const ib_choice profile_choices[] = {{"ops", NULL, false}, {NULL, NULL, false}};
 static const ib_choice quantize_choices[] = {{"nf4", NULL, false},    {"fp4", NULL, false},
                                              {"nf4-dq", NULL, false}, {"fp4-dq", NULL, false},
                                              {"int8", NULL, true},    {NULL, NULL, false}};
@@ -153,6 +156,15 @@ const ib_option ib_option_rows[] = {
     {ROW("threads", "t", "N", COMPUTING | BIT(QUANTIZE)), COUNT(threads, 1, 1024, "automatic"),
      .axis = IB_AXIS_THREADS, .group = "Computation",
      .help = "threads of the CPU backend; automatic: the physical cores allowed to the process"},
+    {ROW("pin", "", "CPUS", COMPUTING), TEXT(pin, ""), .group = "Computation",
+     .help = "bind the threads of the CPU backend: cores (one to each physical core, by hwloc), or "
+             "a list of CPUs (0,2,4-7)"},
+    {ROW("load-mode", "", "MODE", COMPUTING), CHOICE(load_mode, load_choices, "touch"),
+     .group = "Computation",
+     .help =
+         "how weights come into memory before the runs: touch (mapped, every page brought in by "
+         "all threads), mmap (mapped, pages come when they are used first), read (copied into "
+         "memory of its own, in huge pages)"},
     {ROW("cpu-tier", "", "TIER", COMPUTING), CHOICE(cpu_tier, tier_choices, "best"),
      .group = "Computation", .help = "instructions that the CPU backend may use at most"},
 
@@ -222,6 +234,10 @@ const ib_option ib_option_rows[] = {
      .help = "measure the machine's read bandwidth and arithmetic rate around the runs and say how "
              "much of them was reached (some 0.3 s); on unless given"},
 
+    {ROW("profile", "", "WHAT", RUN), CHOICE(profile, profile_choices, ""), .group = "Measurement",
+     .help = "ops: behind the runs, a pass of its own that waits for each operation: a table of "
+             "operations with time, bytes, GB/s and GFLOP/s, and what setting the threads to work "
+             "costs"},
     {ROW("peak-gbps", "", "N", RUN), TEXT(peak_text, ""), .group = "Measurement",
      .help =
          "memory bandwidth of the data sheet in GB/s (1e9 bytes): the report says how much of it "
@@ -306,10 +322,7 @@ const ib_option ib_option_rows[] = {
     {ROW("help", "h", NULL, ALL), FLAG(help), .group = "Output", .help = "show this help"},
     {ROW("version", "V", NULL, ALL), FLAG(version), .group = "Output", .help = "show the version"},
 
-    {ROW("pin", "", "CPUS", COMPUTING), LATER, .help = "bind the threads to CPUs"},
-    {ROW("profile", "", "WHAT", RUN), LATER, .help = "time by kind of operation"},
     {ROW("print-config", "", NULL, RUN), LATER, .help = "show the settings in force"},
-    {ROW("load-mode", "", "MODE", RUN), LATER, .help = "how weights are read"},
 };
 
 const size_t ib_option_n_rows = sizeof ib_option_rows / sizeof ib_option_rows[0];

@@ -107,6 +107,8 @@ ib_status ib_cli_asked(const ib_options *o, ib_asked *out, ib_error *err) {
     IB_TRY(copy(&out->dtype, o->dtype, err));
     IB_TRY(copy(&out->compute, o->compute, err));
     IB_TRY(copy(&out->cpu_tier, o->cpu_tier, err));
+    IB_TRY(copy(&out->load_mode, o->load_mode, err));
+    IB_TRY(copy(&out->pin, o->pin, err));
     return copy(&out->quant, o->quant, err);
 }
 

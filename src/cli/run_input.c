@@ -99,6 +99,7 @@ void ib_run_input_plan(const ib_run_input *in, const ib_cli *cli, const ib_optio
                      .env_padding = cli->child.env_padding,
                      .heap_offset = cli->child.heap_offset,
                      .n_depth = cell->depth,
+                     .profile = cell->profile != NULL,
                      .roofline = !cell->roofline || strcmp(cell->roofline, "on") == 0,
                      .stop_signal = ib_signals_flag(),
                      .continued = ib_signals_continued()};

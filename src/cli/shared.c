@@ -37,6 +37,13 @@ static ib_compute compute_of(const ib_options *o) {
     return IB_COMPUTE_AUTO;
 }
 
+static ib_load_mode load_mode_of(const ib_options *o) {
+    for (int m = IB_LOAD_TOUCH; o->load_mode && m <= IB_LOAD_READ; m++)
+        if (strcmp(o->load_mode, ib_load_mode_name((ib_load_mode)m)) == 0)
+            return (ib_load_mode)m;
+    return IB_LOAD_TOUCH;
+}
+
 void ib_cli_engine_config(const ib_cli *cli, const ib_options *o, ib_engine_config *out) {
     *out = (ib_engine_config){.model_id = o->model_id,
                               .revision = o->revision,
@@ -44,6 +51,8 @@ void ib_cli_engine_config(const ib_cli *cli, const ib_options *o, ib_engine_conf
                               .hub_env = &cli->hub_env,
                               .device = o->device,
                               .cpu_tier = o->cpu_tier,
+                              .pin = o->pin,
+                              .load_mode = load_mode_of(o),
                               .attention = attention_of(o->attn),
                               .compute = compute_of(o),
                               .dtype = ib_cli_dtype(o),

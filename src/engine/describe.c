@@ -43,6 +43,7 @@ ib_status ib_describe_resolved(ib_resolved *out, const ib_device_info *info, ib_
     IB_TRY(text(&out->compute, info->compute, err));
     IB_TRY(text(&out->tier, info->tier, err));
     IB_TRY(text(&out->features, info->features, err));
+    IB_TRY(text(&out->pin, info->pin, err));
     IB_TRY(text(&out->dtype, ib_dtype_name(dtype), err));
     /* the CPU backend keeps activations in fp32 whatever the model's dtype is */
     IB_TRY(text(&out->activation_dtype, ib_dtype_name(cpu ? IB_TYPE_F32 : dtype), err));

@@ -6,6 +6,7 @@
 
 #include "hub/hub.h"
 #include "model/generate.h"
+#include "model/session_profile.h"
 #include "record/record.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -32,6 +33,8 @@ typedef struct ib_engine_config {
     /* positions of all sequences that a session is going to hold: a synthetic model is refused when
      * its weights and such a KV cache exceed the memory at hand; 0 = weights alone */
     uint64_t n_positions;
+    ib_load_mode load_mode; /* of a real model's files */
+    const char *pin;        /* NULL, or which CPUs the CPU backend's threads are bound to */
     const ib_log *log;
     /* NULL, or called once the device is open and before weights go there; kind: "cpu", "xpu", ...
      */
@@ -79,6 +82,10 @@ ib_status ib_engine_run(ib_engine *e, const ib_generation *g, const uint32_t *pr
  * ib_engine_n_logits: how many; 0 = this engine has none. */
 size_t ib_engine_n_logits(const ib_engine *e);
 ib_status ib_engine_logits(ib_engine *e, float *out, ib_error *err) IB_MUST_CHECK;
+/* A profiled pass of the prepared session (model/session_profile.h): no measured run. Room is that
+ * of ib_engine_prepare. */
+ib_status ib_engine_profile(ib_engine *e, const uint32_t *prompt, size_t n_prompt, size_t n_steps,
+                            ib_session_profile *out, ib_error *err) IB_MUST_CHECK;
 /* Peak memory so far: ledger of the device, VmHWM of the process. */
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out);
 /* What the device's own clock and its compiler tell so far; zeros where it has none. */

@@ -4,6 +4,7 @@
  *   config     what the model is, and generation_config.json
  *   synthesize only for "synthetic:...": random weights made in memory
  *   tokenizer  tokenizer and chat templates
+ *   touch, read  the files brought into memory (--load-mode)
  *   device     the backend's device
  *   weights    every tensor checked and placed on the device
  * (the runner adds "session"). The model dtype follows transformers 5.x (generation.md section 3):
@@ -40,6 +41,8 @@ struct ib_engine {
     size_t n_seqs;       /* of the session */
     ib_attention attention;
     ib_type dtype, kv_type;
+    ib_load_mode load_mode;            /* in effect */
+    uint64_t file_bytes, cached_bytes; /* before loading; 0 = unknown */
 };
 
 void ib_engine_close(ib_engine *e) {
@@ -206,6 +209,29 @@ static ib_status synthesize(ib_engine *e, const ib_engine_config *c, ib_error *e
     return ib_synthetic_make(&e->ckpt, e->synthetic, &e->config, c->n_threads, err);
 }
 
+/* More than there is room for would only push its own beginning out again. */
+static ib_status load_files(ib_engine *e, const ib_engine_config *c, ib_error *err) {
+    const char *limit;
+    const uint64_t have = ib_memory_at_hand(&limit);
+    uint64_t bytes = 0;
+    e->load_mode = c->load_mode;
+    for (size_t i = 0; i < ib_checkpoint_n_files(e->ckpt); i++)
+        bytes += ib_checkpoint_file_bytes(e->ckpt, i);
+    ib_checkpoint_cached(e->ckpt, &e->file_bytes, &e->cached_bytes);
+    if (bytes > have && c->load_mode == IB_LOAD_READ)
+        return ib_fail(err, IB_E_RESOURCE,
+                       "--load-mode read: %.2f GB of weights, %.2f GB at hand (%s); fix: use "
+                       "--load-mode mmap",
+                       (double)bytes / 1e9, (double)have / 1e9, limit);
+    if (bytes > have && c->load_mode == IB_LOAD_TOUCH) {
+        ib_log_warn(c->log,
+                    "%.2f GB of weights, %.2f GB at hand (%s): they are mapped, not touched",
+                    (double)bytes / 1e9, (double)have / 1e9, limit);
+        e->load_mode = IB_LOAD_MMAP;
+    }
+    return ib_checkpoint_load(e->ckpt, e->load_mode, c->n_threads, err);
+}
+
 static ib_status read_text_side(ib_engine *e, const ib_engine_config *c, ib_error *err) {
     const ib_gguf_meta *meta = e->ckpt ? ib_checkpoint_gguf(e->ckpt) : NULL;
     if (e->synthetic)
@@ -255,6 +281,7 @@ static ib_status open_device(ib_engine *e, const ib_engine_config *c, ib_error *
     const ib_device_config config = {.n_threads = c->n_threads,
                                      .kernel_cache_dir = kernels,
                                      .cpu_tier = c->cpu_tier,
+                                     .pin = c->pin,
                                      .compute =
                                          c->dtype == IB_TYPE_F32 ? IB_COMPUTE_FLOAT32 : c->compute,
                                      .log = c->log};
@@ -288,26 +315,31 @@ static ib_status load_weights(ib_engine *e, const ib_engine_config *c, ib_error 
 typedef struct phase {
     const char *name;
     ib_status (*run)(ib_engine *e, const ib_engine_config *c, ib_error *err);
-    bool weights_only, synthetic_only;
+    bool weights_only, synthetic_only, files_only;
 } phase;
 
 static const phase phases[] = {
-    {"open", open_files, false, false},     {"config", read_config, false, false},
-    {"synthesize", synthesize, true, true}, {"tokenizer", read_text_side, false, false},
-    {"device", open_device, true, false},   {"weights", load_weights, true, false},
+    {"open", open_files, false, false, false},
+    {"config", read_config, false, false, false},
+    {"synthesize", synthesize, true, true, false},
+    {"tokenizer", read_text_side, false, false, false},
+    {NULL, load_files, true, false, true},
+    {"device", open_device, true, false, false},
+    {"weights", load_weights, true, false, false},
 };
 
 static ib_status run_phases(ib_engine *e, const ib_engine_config *c, ib_cell *cell, ib_error *err) {
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++) {
         if (e->synth || (phases[i].weights_only && !c->weights) ||
-            (phases[i].synthetic_only && !e->synthetic))
+            (phases[i].synthetic_only && !e->synthetic) || (phases[i].files_only && e->synthetic))
             continue;
         uint64_t start = ib_now_ns(), kernels = ib_engine_kernels_ns(e);
         IB_TRY(phases[i].run(e, c, err));
         uint64_t took = ib_now_ns() - start - (ib_engine_kernels_ns(e) - kernels);
-        if (cell)
-            ib_cell_add_phase(cell, phases[i].name, took);
-        ib_log_debug(c->log, "%s: %llu us", phases[i].name, (unsigned long long)(took / 1000));
+        const char *name = phases[i].name ? phases[i].name : ib_load_mode_name(e->load_mode);
+        if (cell && (phases[i].name || e->load_mode != IB_LOAD_MMAP))
+            ib_cell_add_phase(cell, name, took);
+        ib_log_debug(c->log, "%s: %llu us", name, (unsigned long long)(took / 1000));
     }
     if (cell && ib_engine_kernels_ns(e) > 0)
         ib_cell_add_phase(cell, "kernels", ib_engine_kernels_ns(e));
@@ -320,6 +352,14 @@ static ib_status describe(const ib_engine *e, ib_cell *cell, ib_error *err) {
         return ib_synth_describe(e->synth, &cell->resolved, &cell->model, err);
     ib_backend_of(e->device)->info(e->device, &info);
     IB_TRY(ib_describe_resolved(&cell->resolved, &info, e->attention, e->dtype, e->kv_type, err));
+    if (!e->synthetic) {
+        free(cell->loaded.mode);
+        cell->loaded.mode = ib_strdup(ib_load_mode_name(e->load_mode));
+        cell->loaded.file_bytes = e->file_bytes;
+        cell->loaded.cached_bytes = e->cached_bytes;
+        if (!cell->loaded.mode)
+            return ib_fail_memory(err, 8, "the record");
+    }
     cell->model.synthetic = e->synthetic != NULL;
     IB_TRY(ib_describe_model(&cell->model, &e->found, e->ckpt, e->model, err));
     if (!e->synthetic) {
@@ -488,6 +528,16 @@ void ib_engine_device_clock(const ib_engine *e, ib_device_clock *out) {
                              .queue_ns = t.queue_ns,
                              .n_kernels_built = t.n_built,
                              .n_kernels_kept = t.n_kept};
+}
+
+ib_status ib_engine_profile(ib_engine *e, const uint32_t *prompt, size_t n_prompt, size_t n_steps,
+                            ib_session_profile *out, ib_error *err) {
+    if (e->synth)
+        return ib_fail(err, IB_E_UNSUPPORTED,
+                       "--profile ops with an engine that has no operations; fix: leave it out");
+    if (!e->session)
+        return ib_fail(err, IB_E_INTERNAL, "the engine was not prepared");
+    return ib_session_profile_run(e->session, prompt, n_prompt, n_steps, out, err);
 }
 
 void ib_engine_memory(const ib_engine *e, ib_memory_record *out) {

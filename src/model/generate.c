@@ -14,8 +14,9 @@ typedef struct run {
     const ib_generation *g;
     const uint32_t *prompt;
     size_t n_prompt, n_seqs, n_vocab;
-    size_t stride; /* of history, between sequences */
-    bool host;     /* scores cross to the host at every step */
+    size_t stride;  /* of history, between sequences */
+    bool own_cores; /* the device is the processor itself: waiting for it costs nothing */
+    bool host;      /* scores cross to the host at every step */
     bool finite;
 } run;
 
@@ -131,6 +132,8 @@ static ib_status loop(run *r, uint32_t *out_ids, ib_on_token on_token, void *use
         if (out->stopped_by_eos || out->cancelled || is_last(r, made))
             return IB_OK;
         IB_TRY(ib_session_decode(r->s, err));
+        if (r->own_cores) /* the last job of the step belongs to it, not to the pick */
+            IB_TRY(r->s->backend->sync(r->s->device, err));
         decoded = ib_now_ns();
     }
 }
@@ -145,6 +148,7 @@ ib_status ib_generate(ib_session *s, const ib_generation *g, const uint32_t *pro
              .n_seqs = s->options.n_seqs,
              .n_vocab = (size_t)s->model->config.n_vocab,
              .stride = s->options.n_ctx + 1,
+             .own_cores = strcmp(s->backend->kind, "cpu") == 0,
              .host = ib_generation_needs_logits(g),
              .finite = true};
     memset(out, 0, sizeof *out);

@@ -10,6 +10,7 @@
 typedef struct ib_linear {
     ib_weight *weight; /* owned by the model */
     ib_tensor bias;    /* [1, n_out] f32; buffer NULL = none */
+    uint64_t bytes, n_elements;
 } ib_linear;
 
 typedef struct ib_layer {

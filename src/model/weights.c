@@ -340,6 +340,8 @@ static ib_status place_matrices(loader *l, ib_error *err) {
     IB_TRY(b->weight_new(m->device, &m->embed, &l->embed, true, err));
     for (uint64_t i = 0; i < m->config.n_layers * N_LINEAR; i++) {
         ib_linear *to = linear_of(&m->layers[i / N_LINEAR], linear_roles[i % N_LINEAR]);
+        to->bytes = ib_matrix_bytes(&l->linears[i]);
+        to->n_elements = l->linears[i].n_rows * l->linears[i].n_cols;
         ib_status st = b->weight_new(m->device, &to->weight, &l->linears[i], true, err);
         if (st != IB_OK)
             return ib_context(err, st, "loading layer %llu", (unsigned long long)(i / N_LINEAR));

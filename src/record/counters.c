@@ -140,6 +140,14 @@ void ib_process_counters_read(ib_process_counters *out, const char *root) {
     read_clocks(&out->now_ns, &out->boot_ns);
 }
 
+uint64_t ib_process_huge_bytes(void) {
+    char text[4096];
+    uint64_t kib = 0;
+    if (ib_sysfile_read("/proc/self/smaps_rollup", text, sizeof text))
+        (void)ib_sysfile_line_u64(text, "AnonHugePages", &kib);
+    return kib * 1024;
+}
+
 uint64_t ib_process_vm_hwm(void) {
     char text[4096];
     uint64_t kib = 0;

@@ -24,5 +24,7 @@ typedef struct ib_process_counters {
 /* root stands in front of the paths of /proc and /sys: "" for the machine. */
 void ib_process_counters_read(ib_process_counters *out, const char *root);
 uint64_t ib_process_vm_hwm(void); /* bytes, 0 = unknown */
+/* Bytes of the process's own memory that lie in huge pages now; 0 = none, or unknown. */
+uint64_t ib_process_huge_bytes(void);
 
 #endif

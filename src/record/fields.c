@@ -36,6 +36,8 @@ static const ib_field asked_rows[] = {
     ROW(ib_asked, ignore_eos, BOOL),
     ROW(ib_asked, chat_template, BOOL),
     ROW(ib_asked, peak_gbps, F64_OPT),
+    ROW(ib_asked, load_mode, STR),
+    ROW(ib_asked, pin, STR),
 };
 
 static const ib_field resolved_rows[] = {
@@ -50,6 +52,7 @@ static const ib_field resolved_rows[] = {
     ROW(ib_resolved, tier, STR),
     ROW(ib_resolved, features, STR),
     NAMED(ib_resolved, "threads", n_threads, I64),
+    ROW(ib_resolved, pin, STR),
 };
 
 static const ib_field model_rows[] = {
@@ -109,6 +112,33 @@ static const ib_field probe_rows[] = {
     ROW(ib_probe_record, flops_float32, F64_OPT),
 };
 
+static const ib_field load_rows[] = {
+    ROW(ib_load_record, mode, STR),
+    ROW(ib_load_record, file_bytes, U64),
+    ROW(ib_load_record, cached_bytes, U64),
+    ROW(ib_load_record, huge_bytes, U64),
+};
+
+static const ib_field profile_rows[] = {
+    ROW(ib_profile_record, done, BOOL),
+    ROW(ib_profile_record, n_past, U64_OPT),
+    ROW(ib_profile_record, n_steps, U64_OPT),
+    ROW(ib_profile_record, plain_prefill_ns, U64_OPT),
+    ROW(ib_profile_record, plain_decode_ns, U64_OPT),
+    ROW(ib_profile_record, prefill_ns, U64_OPT),
+    ROW(ib_profile_record, decode_ns, U64_OPT),
+    ROW(ib_profile_record, sync_ns, F64_OPT),
+    ROW(ib_profile_record, n_dispatches, U64_OPT),
+    ROW(ib_profile_record, dispatch_ns, F64_OPT),
+};
+
+static const ib_field op_rows[] = {
+    ROW(ib_op_record, calls, U64),
+    ROW(ib_op_record, ns, U64),
+    ROW(ib_op_record, bytes, U64),
+    ROW(ib_op_record, flops, F64_OPT),
+};
+
 static const ib_field run_rows[] = {
     ROW(ib_run_record, warmup, BOOL),
     ROW(ib_run_record, n_tokens, U64),
@@ -166,6 +196,9 @@ const ib_fields ib_fields_step = TABLE(step_rows);
 const ib_fields ib_fields_memory = TABLE(memory_rows);
 const ib_fields ib_fields_probe = TABLE(probe_rows);
 const ib_fields ib_fields_device_clock = TABLE(device_clock_rows);
+const ib_fields ib_fields_load = TABLE(load_rows);
+const ib_fields ib_fields_profile = TABLE(profile_rows);
+const ib_fields ib_fields_op = TABLE(op_rows);
 const ib_fields ib_fields_run = TABLE(run_rows);
 const ib_fields ib_fields_energy = TABLE(energy_rows);
 const ib_fields ib_fields_process = TABLE(process_rows);

@@ -27,8 +27,8 @@ typedef struct ib_fields {
 } ib_fields;
 
 extern const ib_fields ib_fields_asked, ib_fields_resolved, ib_fields_model, ib_fields_step,
-    ib_fields_memory, ib_fields_probe, ib_fields_device_clock, ib_fields_run, ib_fields_process,
-    ib_fields_energy;
+    ib_fields_memory, ib_fields_probe, ib_fields_load, ib_fields_profile, ib_fields_op,
+    ib_fields_run, ib_fields_process, ib_fields_energy, ib_fields_device_clock;
 
 ib_status ib_fields_write(const ib_fields *f, const void *base, json_t *object,
                           ib_error *err) IB_MUST_CHECK;

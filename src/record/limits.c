@@ -35,6 +35,13 @@ static void judge(ib_limit *l) {
         l->binds = NULL;
 }
 
+/* What the dispatches of a step cost when there is nothing to do in them. */
+static double sync_share(const ib_profile_record *p, double tpot_ms) {
+    if (!(p->dispatch_ns > 0) || !p->n_steps || !(tpot_ms > 0))
+        return NAN;
+    return (double)p->n_dispatches / (double)p->n_steps * p->dispatch_ns / (tpot_ms * 1e6);
+}
+
 void ib_summary_limits(ib_summary *s, const ib_cell *cell) {
     const ib_probe_record *p = &cell->probe;
     const ib_model_record *m = &cell->model;
@@ -47,7 +54,7 @@ void ib_summary_limits(ib_summary *s, const ib_cell *cell) {
                      ? m->step_flops / p->flops / (s->tpot_ms / 1e3)
                      : NAN;
     d->host = s->tpot_ms > 0 ? host / s->tpot_ms : NAN;
-    d->sync = NAN;
+    d->sync = sync_share(&cell->profile, s->tpot_ms);
     f->memory = roof && s->prefill_ms > 0 ? weights / p->read_gbps / (s->prefill_ms * 1e6) : NAN;
     f->compute = s->mfu;
     f->host = f->sync = NAN;

@@ -191,6 +191,43 @@ static ib_status read_processes(ib_cell *c, const json_t *o, const char *where, 
     return IB_OK;
 }
 
+static ib_status read_short(const json_t *o, const char *key, const char *where, char *out,
+                            size_t size, ib_error *err) {
+    ib_str s;
+    IB_TRY(ib_json_get_str(o, key, &s, where, err));
+    static const char plain[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,_-";
+    bool good = s.ptr && s.len && s.len < size; /* reports print these names as they are */
+    for (size_t i = 0; good && i < s.len; i++)
+        good = s.ptr[i] && strchr(plain, s.ptr[i]);
+    if (!good)
+        return bad(err, where, "phase and op of a profile must be short names of plain letters");
+    memcpy(out, s.ptr, s.len);
+    out[s.len] = '\0';
+    return IB_OK;
+}
+
+static ib_status read_profile(ib_profile_record *p, const json_t *o, const char *where,
+                              ib_error *err) {
+    const json_t *ops;
+    if (!o) /* absent in older records */
+        return IB_OK;
+    IB_TRY(ib_fields_read(&ib_fields_profile, p, o, where, err));
+    IB_TRY(array_of(o, "ops", where, &ops, err));
+    if (json_array_size(ops) > IB_RECORD_MAX_OPS)
+        return bad(err, where, "a profile must hold at most 80 operations");
+    for (size_t i = 0; i < json_array_size(ops); i++) {
+        ib_op_record *r = &p->ops[p->n_ops++];
+        const json_t *op = json_array_get(ops, i);
+        if (!json_is_object(op))
+            return bad(err, where, "an operation of a profile must be an object");
+        IB_TRY(read_short(op, "phase", where, r->phase, sizeof r->phase, err));
+        IB_TRY(read_short(op, "op", where, r->op, sizeof r->op, err));
+        IB_TRY(ib_fields_read(&ib_fields_op, r, op, where, err));
+    }
+    return IB_OK;
+}
+
 static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_error *err) {
     ib_str hash;
     int64_t number = 0;
@@ -215,6 +252,10 @@ static ib_status read_cell(ib_cell *c, const json_t *o, const char *where, ib_er
     const json_t *device_clock = json_object_get(o, "device_clock"); /* likewise */
     if (device_clock)
         IB_TRY(ib_fields_read(&ib_fields_device_clock, &c->device_clock, device_clock, where, err));
+    const json_t *loaded = json_object_get(o, "loaded"); /* likewise */
+    if (loaded)
+        IB_TRY(ib_fields_read(&ib_fields_load, &c->loaded, loaded, where, err));
+    IB_TRY(read_profile(&c->profile, json_object_get(o, "profile"), where, err));
     IB_TRY(ib_json_get_i64(o, "depth_ns", 0, 0, INT64_MAX, &number, where, err));
     c->depth_ns = (uint64_t)number;
     IB_TRY(read_load(c, o, where, err));

@@ -39,6 +39,7 @@ void ib_cell_clear(ib_cell *c) {
     ib_fields_clear(&ib_fields_model, &c->model);
     ib_fields_clear(&ib_fields_energy, &c->energy);
     json_decref(c->model.files);
+    ib_fields_clear(&ib_fields_load, &c->loaded);
     for (size_t i = 0; i < c->n_runs; i++)
         ib_run_record_clear(&c->runs[i]);
     free(c->runs);
@@ -168,6 +169,7 @@ ib_status ib_cell_copy_opened(ib_cell *to, const ib_cell *from, ib_error *err) {
     to->model.files = from->model.files ? json_incref(from->model.files) : NULL;
     memcpy(to->model.formats, from->model.formats, sizeof to->model.formats);
     to->model.n_formats = from->model.n_formats;
+    IB_TRY(ib_fields_copy(&ib_fields_load, &to->loaded, &from->loaded, err));
     memcpy(to->load, from->load, sizeof to->load);
     to->n_load = from->n_load;
     return IB_OK;

@@ -10,7 +10,12 @@
 
 #define IB_SCHEMA_VERSION "1.0"
 
-enum { IB_RECORD_MAX_PHASES = 12, IB_RECORD_MAX_FORMATS = 16, IB_RECORD_MAX_TOP = 8 };
+enum {
+    IB_RECORD_MAX_PHASES = 12,
+    IB_RECORD_MAX_FORMATS = 16,
+    IB_RECORD_MAX_OPS = 80,
+    IB_RECORD_MAX_TOP = 8
+};
 
 typedef struct ib_logit {
     uint32_t id;
@@ -63,7 +68,8 @@ typedef struct ib_format_record {
 } ib_format_record;
 
 typedef struct ib_asked { /* as given on the command line, after defaults; owned strings or NULL */
-    char *model_id, *revision, *device, *attn, *dtype, *compute, *cpu_tier, *quant;
+    char *model_id, *revision, *device, *attn, *dtype, *compute, *cpu_tier, *quant, *load_mode,
+        *pin;
     uint64_t max_new_tokens, n_prompt, n_depth, n_batch, n_repetitions, n_warmup, n_processes, seed;
     int64_t n_threads; /* 0 = automatic */
     bool ignore_eos, chat_template;
@@ -73,6 +79,7 @@ typedef struct ib_asked { /* as given on the command line, after defaults; owned
 typedef struct ib_resolved { /* what ran */
     char *device, *device_name, *driver, *attn, *compute, *tier, *features;
     char *dtype; /* the model dtype by the reference's rule */
+    char *pin;   /* "cpus 0 1 (hwloc, interface 2.8)"; NULL = not bound */
     char *activation_dtype, *kv_dtype;
     int64_t n_threads;
 } ib_resolved;
@@ -92,6 +99,12 @@ typedef struct ib_model_record {
     double step_flops;    /* of one decode step, all sequences, at that context; 0 = unknown */
 } ib_model_record;
 
+typedef struct ib_load_record { /* how the weights came into memory */
+    char *mode;                 /* owned: "touch", "mmap", "read"; NULL = synthetic, or unknown */
+    uint64_t file_bytes, cached_bytes; /* of the files; in the page cache before; 0, 0 = unknown */
+    uint64_t huge_bytes; /* of the process's own memory in huge pages, behind the runs */
+} ib_load_record;
+
 typedef struct ib_probe_record { /* the machine's limits (backend/probe.h); 0 = unknown */
     bool done;                   /* false: not asked for, or not to be had on this device */
     double ping_before_ns, ping_after_ns, read_gbps, read_gbps_median, flops, flops_median;
@@ -105,6 +118,24 @@ typedef struct ib_device_clock { /* by the device's own clock, warm-up runs incl
                                             their first kernels in the queue */
     uint64_t n_kernels_built, n_kernels_kept; /* programs compiled here, or kept from before */
 } ib_device_clock;
+
+typedef struct ib_op_record { /* all calls of one operation in the profiled pass */
+    char phase[8], op[32];    /* "decode" or "prefill"; the operation's name */
+    uint64_t calls, ns, bytes;
+    double flops; /* 0 = not counted */
+} ib_op_record;
+
+typedef struct ib_profile_record { /* --profile ops: a pass of its own; 0 = unknown */
+    bool done;
+    uint64_t n_past, n_steps; /* context of the first decode step; decode steps */
+    /* the same work twice: as it is, then waiting for every operation */
+    uint64_t plain_prefill_ns, plain_decode_ns, prefill_ns, decode_ns;
+    double sync_ns;        /* of one wait without work */
+    uint64_t n_dispatches; /* jobs and barriers of the device's threads in the plain decode steps */
+    double dispatch_ns;    /* of a job without work */
+    ib_op_record ops[IB_RECORD_MAX_OPS];
+    size_t n_ops;
+} ib_profile_record;
 
 typedef struct ib_memory_record { /* bytes; peaks of the device's ledger, then of the process */
     uint64_t weights, weights_mapped, kv, scratch, io, peak_total;
@@ -125,6 +156,8 @@ typedef struct ib_cell { /* one point of the grid: one setting, all its repetiti
     ib_probe_record probe;
     ib_energy_record energy;
     ib_device_clock device_clock;
+    ib_load_record loaded;
+    ib_profile_record profile;
     uint64_t depth_ns; /* the context before the prompt (asked.n_depth ids), run once; 0 = none */
     ib_phase_record load[IB_RECORD_MAX_PHASES];
     size_t n_load;

@@ -120,6 +120,22 @@ static ib_status processes_json(const ib_cell *c, json_t *cell, ib_error *err) {
     return IB_OK;
 }
 
+static ib_status profile_json(const ib_profile_record *p, json_t *o, ib_error *err) {
+    json_t *ops;
+    IB_TRY(ib_fields_write(&ib_fields_profile, p, o, err));
+    IB_TRY(child(o, "ops", json_array(), &ops, err));
+    for (size_t i = 0; i < p->n_ops; i++) {
+        const ib_op_record *r = &p->ops[i];
+        json_t *op = json_object();
+        if (!op || json_array_append_new(ops, op) != 0)
+            return ib_fail_memory(err, 0, "the record's JSON");
+        IB_TRY(ib_fields_set_text(op, "phase", r->phase, strlen(r->phase), err));
+        IB_TRY(ib_fields_set_text(op, "op", r->op, strlen(r->op), err));
+        IB_TRY(ib_fields_write(&ib_fields_op, r, op, err));
+    }
+    return IB_OK;
+}
+
 static ib_status cell_json(const ib_cell *c, const ib_percentiles *p, json_t *o, ib_error *err) {
     json_t *part;
     IB_TRY(child(o, "asked", json_object(), &part, err));
@@ -137,6 +153,10 @@ static ib_status cell_json(const ib_cell *c, const ib_percentiles *p, json_t *o,
     IB_TRY(ib_fields_write(&ib_fields_energy, &c->energy, part, err));
     IB_TRY(child(o, "device_clock", json_object(), &part, err));
     IB_TRY(ib_fields_write(&ib_fields_device_clock, &c->device_clock, part, err));
+    IB_TRY(child(o, "loaded", json_object(), &part, err));
+    IB_TRY(ib_fields_write(&ib_fields_load, &c->loaded, part, err));
+    IB_TRY(child(o, "profile", json_object(), &part, err));
+    IB_TRY(profile_json(&c->profile, part, err));
     IB_TRY(ib_fields_set(o, "depth_ns", json_integer((json_int_t)c->depth_ns), err));
     IB_TRY(child(o, "load_ns", json_object(), &part, err));
     IB_TRY(load_json(c, part, err));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A table with one row for each cell, then the reasons of every verdict that is not "valid". Names
  * are escaped for Markdown and for the HTML that it becomes. */
-#include "report/writers.h"
+#include "report/profile.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -151,5 +151,7 @@ ib_status ib_report_markdown(const ib_record *r, const ib_report_options *o, ib_
         IB_TRY(reasons(i + 1, &s, out, err));
         IB_TRY(too_few(i + 1, &s, out, err));
     }
+    for (size_t i = 0; i < r->n_cells; i++)
+        IB_TRY(ib_report_profile_markdown(i + 1, &r->cells[i].profile, out, err));
     return IB_OK;
 }

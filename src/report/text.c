@@ -2,7 +2,7 @@
  * The default report. First the reference script's lines, to the letter, computed as it computes
  * them (generation.md section 1), so that old tables stay comparable; then an empty line and the
  * corrected summary (docs/methods.md). */
-#include "report/writers.h"
+#include "report/profile.h"
 
 #include "record/energy.h"
 #include "stats/quantile.h"
@@ -134,6 +134,14 @@ static ib_status load_line(const ib_cell *c, const ib_summary *s, ib_buf *out, i
         IB_TRY(ib_report_name(c->load[i].name, out, err));
         IB_TRY(ib_buf_addf(out, err, " %s%s", ib_report_ms((double)c->load[i].ns / 1e6, &n),
                            i + 1 == c->n_load ? ")" : ""));
+    }
+    const ib_load_record *l = &c->loaded;
+    if (l->file_bytes && l->mode) {
+        IB_TRY(add(out, "; files of ", err));
+        IB_TRY(ib_buf_addf(out, err, "%s MB, %s %% in the page cache before",
+                           ib_report_number((double)l->file_bytes / 1e6, 1, &n),
+                           ib_report_number(100 * (double)l->cached_bytes / (double)l->file_bytes,
+                                            1, &(ib_number){{0}})));
     }
     return ib_buf_addc(out, '\n', err);
 }
@@ -327,6 +335,9 @@ static ib_status memory_lines(const ib_cell *c, ib_buf *out, ib_error *err) {
                        ib_report_mib(m->io, &io), ib_report_mib(m->peak_total, &peak)));
     IB_TRY(ib_buf_addf(out, err, "Process      peak RSS %s MiB",
                        m->vm_hwm ? ib_report_mib(m->vm_hwm, &w) : "-"));
+    if (c->loaded.huge_bytes)
+        IB_TRY(ib_buf_addf(out, err, ", %s MiB in huge pages",
+                           ib_report_mib(c->loaded.huge_bytes, &w)));
     if (m->driver_peak)
         IB_TRY(ib_buf_addf(out, err, ", driver's peak %s MiB", ib_report_mib(m->driver_peak, &w)));
     return ib_buf_addc(out, '\n', err);
@@ -360,7 +371,10 @@ static ib_status ran_lines(const ib_cell *c, const ib_run_record *r, const ib_su
     IB_TRY(named("Ran on       ", ran->device, out, err));
     IB_TRY(named(" (", ran->device_name, out, err));
     IB_TRY(named("), tier ", ran->tier, out, err));
-    IB_TRY(ib_buf_addf(out, err, ", threads %" PRId64 "\n", ran->n_threads));
+    IB_TRY(ib_buf_addf(out, err, ", threads %" PRId64, ran->n_threads));
+    if (ran->pin)
+        IB_TRY(named(" bound to ", ran->pin, out, err));
+    IB_TRY(ib_buf_addc(out, '\n', err));
     IB_TRY(named("Arithmetic   attention ", ran->attn, out, err));
     IB_TRY(named(", dtype ", ran->dtype, out, err));
     IB_TRY(named(", compute ", ran->compute, out, err));
@@ -395,7 +409,8 @@ static ib_status cell_text(const ib_cell *c, const ib_report_options *o, ib_buf 
     IB_TRY(split_line(c, &s, out, err));
     IB_TRY(memory_lines(c, out, err));
     IB_TRY(energy_line(c, out, err));
-    return ran_lines(c, r, &s, out, err);
+    IB_TRY(ran_lines(c, r, &s, out, err));
+    return ib_report_profile_text(&c->profile, out, err);
 }
 
 ib_status ib_report_text(const ib_record *r, const ib_report_options *o, ib_buf *out,

@@ -125,6 +125,20 @@ class Limits(Case):
         for bad in ("0", "-1", "nan", "inf", "ten", ""):
             self.assertEqual(run(*self.ARGS, "--peak-gbps", bad).returncode, 2)
 
+    def test_profile_of_operations(self):
+        r = self.record("--profile", "ops")
+        profile = r["cells"][0]["profile"]
+        self.assertIs(profile["done"], True)
+        self.assertEqual({o["phase"] for o in profile["ops"]}, {"decode", "prefill"})
+        self.assertEqual(r["cells"][0]["runs"][0]["output_ids"], self.record()["cells"][0]["runs"][0]["output_ids"])
+        self.assertIsNotNone(r["summary"]["limits"]["decode"]["shares"]["synchronisation"])
+        self.assertIs(self.record()["cells"][0]["profile"]["done"], False)
+        for form, wanted in (("text", b"Profile      a decode step: "), ("markdown", b"| operation | calls | ms a step |")):
+            done = run(*self.ARGS[:-2], "--format", form, "--profile", "ops")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn(wanted, done.stdout)
+        self.assertEqual(run(*self.ARGS, "--profile", "all").returncode, 2)
+
     def test_roofline_can_be_off_in_text(self):
         done = run(*self.ARGS[:-2], "--roofline", "off")
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -110,6 +110,25 @@ static inline void fixture_cell(ib_cell *c, const char *model_id) {
                                  .flops_float32 = 243e9,
                                  .read_bytes = 268435456,
                                  .n_passes = 15};
+    c->profile = (ib_profile_record){.done = true,
+                                     .n_past = 83,
+                                     .n_steps = 4,
+                                     .plain_prefill_ns = 40000000,
+                                     .plain_decode_ns = 36000000,
+                                     .prefill_ns = 41000000,
+                                     .decode_ns = 38000000,
+                                     .sync_ns = 20,
+                                     .n_dispatches = 1204,
+                                     .dispatch_ns = 350,
+                                     .ops = {{"decode", "attention", 120, 3000000, 8400000, 2e8},
+                                             {"decode", "down", 120, 30000000, 480000000, 9e8},
+                                             {"decode", "argmax", 4, 90000, 786432, 0},
+                                             {"prefill", "down", 30, 40500000, 130000000, 5.5e9}},
+                                     .n_ops = 4};
+    c->loaded = (ib_load_record){.mode = fixture_text("touch"),
+                                 .file_bytes = 144811360,
+                                 .cached_bytes = 72405680,
+                                 .huge_bytes = 4194304};
     c->depth_ns = 345678901;
     c->memory = (ib_memory_record){.weights = 144800000,
                                    .weights_mapped = 144700000,

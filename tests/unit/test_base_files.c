@@ -4,7 +4,7 @@
 #include "support.h"
 
 #include "base/clock.h"
-#include "base/file.h"
+#include "base/file_load.h"
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -87,6 +87,44 @@ static void only_regular_files_are_input(void **state) {
     ib_buf_clear(&b);
 }
 
+/* However a file is brought into memory, its bytes stay the same at the same place; a file that
+ * changed in between is refused where it is read. */
+static void files_are_loaded_in_every_mode(void **state) {
+    (void)state;
+    enum { BYTES = (9 << 20) + 17 }; /* pieces of several threads, and a rest */
+    static const int threads[] = {1, 2, 3, 0};
+    ib_error err = {0};
+    ib_file_map m;
+    char *path = ib_path_join(folder, "weights");
+    unsigned char *bytes = malloc(BYTES);
+    uint64_t cached = 0;
+    assert_non_null(bytes);
+    for (size_t i = 0; i < BYTES; i++)
+        bytes[i] = (unsigned char)(i * 2654435761u >> 24);
+    assert_int_equal(ib_file_write(path, bytes, BYTES, &err), IB_OK);
+    for (int mode = IB_LOAD_TOUCH; mode <= IB_LOAD_READ; mode++)
+        for (size_t t = 0; t < sizeof threads / sizeof threads[0]; t++) {
+            assert_int_equal(ib_file_map_open(&m, path, &err), IB_OK);
+            const unsigned char *before = m.data;
+            assert_int_equal(ib_file_map_load(&m, (ib_load_mode)mode, threads[t], &err), IB_OK);
+            assert_ptr_equal(m.data, before);
+            assert_memory_equal(m.data, bytes, BYTES);
+            assert_true(!ib_file_map_cached(&m, &cached) || cached <= m.size);
+            if (mode != IB_LOAD_MMAP)
+                assert_true(!ib_file_map_cached(&m, &cached) || cached == m.size);
+            ib_file_map_close(&m);
+        }
+    assert_int_equal(ib_file_map_open(&m, path, &err), IB_OK);
+    assert_int_equal(truncate(path, BYTES - 1), 0);
+    assert_int_equal(ib_file_map_load(&m, IB_LOAD_READ, 2, &err), IB_E_INPUT);
+    assert_non_null(strstr(err.text, "was replaced"));
+    ib_file_map_close(&m);
+    assert_string_equal(ib_load_mode_name(IB_LOAD_READ), "read");
+    assert_int_equal(unlink(path), 0);
+    free(bytes);
+    free(path);
+}
+
 static void hash_and_clock(void **state) {
     (void)state;
     char hex[65];
@@ -104,6 +142,7 @@ int main(void) {
         cmocka_unit_test(written_files_read_back),
         cmocka_unit_test(abandoned_files_leave_nothing),
         cmocka_unit_test(only_regular_files_are_input),
+        cmocka_unit_test(files_are_loaded_in_every_mode),
         cmocka_unit_test(hash_and_clock),
     };
     return cmocka_run_group_tests_name("base_files", tests, setup, teardown);

@@ -191,6 +191,57 @@ static void test_which_binds(void **unused) {
     free(cell.resolved.device);
 }
 
+static const ib_op_record *op_of(const ib_profile_record *p, const char *phase, const char *op) {
+    for (size_t i = 0; i < p->n_ops; i++)
+        if (strcmp(p->ops[i].phase, phase) == 0 && strcmp(p->ops[i].op, op) == 0)
+            return &p->ops[i];
+    fail_msg("no operation '%s' in %s", op, phase);
+    return NULL;
+}
+
+/* The profiled pass changes no run, sees every operation the right number of times, and its parts
+ * are no longer than the whole; bytes and operations are those of the ledger. */
+static void test_profile(void **unused) {
+    ib_cell plain = {0}, cell = {0};
+    ib_plan p = plan_of(prompt, N_PROMPT);
+    uint64_t sum = 0, bytes = 0;
+    double flops = 0;
+    (void)unused;
+    run_ok(&plain, &p);
+    assert_false(plain.profile.done);
+    p.profile = true;
+    p.n_batch = 2;
+    run_ok(&cell, &p);
+    const ib_profile_record *r = &cell.profile;
+    const uint64_t n_layers = cell.model.n_layers;
+    assert_true(r->done && r->n_steps == N_NEW - 1 && r->n_past == N_PROMPT);
+    for (size_t run = 0; run < 2; run++)
+        for (size_t i = 0; i < 2 * N_NEW; i++)
+            assert_int_equal(cell.runs[run].output_ids[i], plain.runs[0].output_ids[i / 2]);
+    assert_int_equal(op_of(r, "decode", "attention")->calls, n_layers * r->n_steps);
+    assert_int_equal(op_of(r, "decode", "down")->calls, n_layers * r->n_steps);
+    assert_int_equal(op_of(r, "decode", "q, k, v")->calls, n_layers * r->n_steps);
+    assert_int_equal(op_of(r, "decode", "head")->calls, r->n_steps);
+    assert_int_equal(op_of(r, "decode", "argmax")->calls, r->n_steps);
+    assert_int_equal(op_of(r, "prefill", "head")->calls, 1);
+    assert_int_equal(op_of(r, "prefill", "attention")->calls, n_layers);
+    for (size_t i = 0; i < r->n_ops; i++) {
+        const ib_op_record *op = &r->ops[i];
+        if (strcmp(op->phase, "prefill") == 0) {
+            flops += op->flops;
+            continue;
+        }
+        sum += op->ns;
+        bytes += op->bytes;
+    }
+    assert_true(sum <= r->decode_ns && sum > r->decode_ns / 2);
+    assert_true(bytes >= (cell.model.step_weights + cell.model.step_head) * r->n_steps);
+    assert_true(fabs(flops - cell.model.prefill_flops) < 1e-6 * flops);
+    assert_true(r->n_dispatches > 0 && r->dispatch_ns > 0);
+    ib_cell_clear(&plain);
+    ib_cell_clear(&cell);
+}
+
 /* Spans of any size and alignment are read whole, on every tier. */
 static void test_spans(void **unused) {
     static const char *const tiers[] = {"scalar", "avx2", "avx512"};
@@ -231,7 +282,7 @@ int main(void) {
         cmocka_unit_test(test_depth),         cmocka_unit_test(test_long_depth),
         cmocka_unit_test(test_prefill_flops), cmocka_unit_test(test_roofline),
         cmocka_unit_test(test_spans),         cmocka_unit_test(test_memory_at_hand),
-        cmocka_unit_test(test_which_binds),
+        cmocka_unit_test(test_which_binds),   cmocka_unit_test(test_profile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -302,6 +302,7 @@ static void test_hostile_names(void **unused) {
         assert_null(strstr(text, "\xC2\x9B"));
         free(text);
     }
+    r.cells[0].profile.done = false; /* its tables have lines of their own */
     char *text = render(&r, "markdown", &usual);
     assert_null(strstr(text, "<script>"));
     assert_non_null(strstr(text, "=cmd\\(\\)\\|&lt;script&gt;"));

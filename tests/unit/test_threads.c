@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * base/threads: every thread runs every job once, barriers hold, splits cover, idle threads sleep.
  */
+#define _GNU_SOURCE
 #include "support.h"
 
 #include "base/clock.h"
+#include "base/pin.h"
 #include "base/threads.h"
 
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -172,8 +176,66 @@ static void idle_threads_use_no_cpu(void **state) {
     assert_true(ib_cores_allowed() >= 1);
 }
 
+static void where_am_i(void *ctx, int thread, int n_threads) {
+    cpu_set_t set;
+    int *cpus = ctx;
+    (void)n_threads;
+    CPU_ZERO(&set);
+    cpus[thread] = -1;
+    if (pthread_getaffinity_np(pthread_self(), sizeof set, &set) == 0 && CPU_COUNT(&set) == 1)
+        for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET((size_t)cpu, &set))
+                cpus[thread] = cpu;
+}
+
+/* Threads run where the list puts them, thread 0 on the first. */
+static void threads_are_bound_to_cpus(void **state) {
+    (void)state;
+    static const char *const wrong[] = {"",    ",",   "0,",    "x",     "-1",      "0-",
+                                        "1-0", "0,0", "0-1,1", "99999", "0,99999", "core"};
+    ib_error err = {0};
+    ib_pool *pool;
+    ib_pin pin;
+    int cpus[2] = {-1, -1}, first = -1, second = -1;
+    char list[40];
+    cpu_set_t before;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_int_equal(ib_pin_parse(&pin, wrong[i], &err), IB_E_USAGE);
+    CPU_ZERO(&before);
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    for (int cpu = CPU_SETSIZE - 1; cpu >= 0; cpu--)
+        if (CPU_ISSET((size_t)cpu, &before)) {
+            second = first;
+            first = cpu;
+        }
+    if (second < 0) {
+        print_message("skipped: one CPU only\n");
+        return;
+    }
+    (void)snprintf(list, sizeof list, "%d,%d", second, first);
+    assert_int_equal(ib_pin_parse(&pin, list, &err), IB_OK);
+    assert_true(pin.n == 2 && pin.cpus[0] == second && pin.cpus[1] == first);
+    assert_int_equal(ib_pool_new(&pool, 2, &err), IB_OK);
+    assert_int_equal(ib_pin_pool(&pin, pool, &err), IB_OK);
+    ib_pool_run(pool, where_am_i, cpus);
+    assert_true(cpus[0] == second && cpus[1] == first);
+    ib_pool_free(pool);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+    assert_int_equal(ib_pool_new(&pool, 3, &err), IB_OK);
+    assert_int_equal(ib_pin_pool(&pin, pool, &err), IB_E_USAGE);
+    ib_pool_free(pool);
+    ib_status st = ib_pin_parse(&pin, "cores", &err);
+    assert_true(st == IB_OK || st == IB_E_UNSUPPORTED);
+    if (st == IB_OK)
+        assert_true(pin.n >= 1 && strncmp(pin.source, "hwloc", 5) == 0 &&
+                    CPU_ISSET((size_t)pin.cpus[0], &before));
+    else
+        print_message("%s\n", err.text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(threads_are_bound_to_cpus),
         cmocka_unit_test(jobs_run_on_every_thread_with_barriers),
         cmocka_unit_test(posted_jobs_follow_each_other),
         cmocka_unit_test(a_pool_ends_with_jobs_posted),

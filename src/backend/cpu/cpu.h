@@ -57,6 +57,7 @@ struct ib_device {
     ib_cpu_task_room *rooms; /* owned [IB_POOL_CONTEXTS], used in turn */
     unsigned next_room;
     int n_threads;
+    char pin[160]; /* as ib_device_info has it */
     ib_ledger ledger;
     uint64_t memory_bytes;   /* physical memory */
     size_t n_int8;           /* INT8 weights alive: reserve() then makes room for them */

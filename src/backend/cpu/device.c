@@ -4,6 +4,7 @@
 
 #include "backend/builtin.h"
 #include "base/clock.h"
+#include "base/pin.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,6 +71,21 @@ static void close_device(ib_device *d) {
     free(d);
 }
 
+static ib_status bind(ib_device *d, ib_error *err) {
+    ib_pin pin;
+    size_t at = 0;
+    if (!d->config.pin)
+        return IB_OK;
+    IB_TRY(ib_pin_parse(&pin, d->config.pin, err));
+    IB_TRY(ib_pin_pool(&pin, d->pool, err));
+    for (int i = 0; i < d->n_threads && at < sizeof d->pin / 2; i++)
+        at += (size_t)snprintf(d->pin + at, sizeof d->pin - at, "%s%d", i ? " " : "cpus ",
+                               pin.cpus[i]);
+    (void)snprintf(d->pin + at, sizeof d->pin - at, "%s (%s)", at < sizeof d->pin / 2 ? "" : " ...",
+                   pin.source);
+    return IB_OK;
+}
+
 static ib_status set_up(ib_device *d, ib_error *err) {
     ib_cpu_detect(&d->features);
     d->memory_bytes = physical_memory();
@@ -83,6 +99,7 @@ static ib_status set_up(ib_device *d, ib_error *err) {
     if (d->n_threads < wanted)
         return ib_fail(err, IB_E_RESOURCE, "threads: %d of %d could be started; fix: ask for fewer",
                        d->n_threads, wanted);
+    IB_TRY(bind(d, err));
     ib_log_debug(d->config.log, "cpu: tier %s, %d threads, %s", d->tier, d->n_threads,
                  d->features.list);
     return IB_OK;
@@ -121,6 +138,7 @@ static void info(const ib_device *d, ib_device_info *out) {
                                                  : "prefill bf16 x bf16 -> float32; decode float32",
                    d->k.integers ? "; quantized decode int16 x int16 -> float32" : "");
     out->n_threads = d->n_threads;
+    put(out->pin, sizeof out->pin, d->pin);
 }
 
 static ib_status supports(const ib_device *d, ib_op op, ib_type type, size_t cols, ib_error *err) {

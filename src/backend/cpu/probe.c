@@ -20,6 +20,7 @@ enum {
     READ_NS = 150 * 1000 * 1000,
     FLOPS_ROUNDS = 9,
     FLOPS_STEPS = 1 << 21, /* some milliseconds */
+    DISPATCHES = 501,
     PINGS = 250,
     PING_ROUNDS = 33,
     PING_NS = 50 * 1000 * 1000 /* given up then: the threads share one processor */
@@ -225,11 +226,37 @@ static void probe_ping(ib_device *d, ib_probe *out) {
         out->ping_ns = (double)j.best_ns / (2.0 * PINGS);
 }
 
+/* --- dispatch --------------------------------------------------------------------------------- */
+
+static void do_nothing(void *ctx, int thread, int n_threads) {
+    (void)ctx;
+    (void)thread;
+    (void)n_threads;
+}
+
+/* The median of many, as jobs follow each other in a step: the threads are spinning. */
+static void probe_dispatch(ib_device *d, ib_probe *out) {
+    uint64_t ns[DISPATCHES];
+    out->n_dispatches = ib_pool_dispatches(d->pool);
+    if (d->n_threads < 2)
+        return;
+    for (size_t i = 0; i < DISPATCHES; i++) {
+        const uint64_t start = ib_now_ns();
+        ib_pool_run(d->pool, do_nothing, NULL);
+        ns[i] = ib_now_ns() - start;
+    }
+    sort(ns, DISPATCHES);
+    out->dispatch_ns = (double)ns[DISPATCHES / 2];
+    out->n_own_dispatches = ib_pool_dispatches(d->pool) - out->n_dispatches;
+}
+
 ib_status ib_cpu_probe(ib_device *d, const ib_probe_ask *ask, ib_probe *out, ib_error *err) {
     (void)err;
     *out = (ib_probe){0};
     if (ask->ping)
         probe_ping(d, out);
+    if (ask->dispatch)
+        probe_dispatch(d, out);
     if (ask->read)
         probe_read(d, ask, out);
     if (ask->flops) {
