@@ -59,7 +59,8 @@ def main():
                     "SECONDS=n`). Each executes the parser, then checks what must hold of its answer; in the second column an "
                     "allocation chosen by the input fails. The aim of 10 million executions per target is what the table "
                     "is to be held against. Findings are crashes, leaks, broken promises, and wrong status codes; "
-                    "each is kept as `tests/fuzz/corpus/*/found_*` and was fixed.", fuzz_table(ledger))
+                    "each is kept as `tests/fuzz/corpus/*/found_*` and was fixed. The column counts files that libFuzzer left behind: time limits "
+                    "that were passed on a busy or stopped machine are among them.", fuzz_table(ledger))
     page += section("Kept inputs", "Replayed by `make test`, each with its first 400 allocations failing, once and from then on: "
                     "the status is then \"out of a resource\", and everything is given back.", block(text(folder, "replay.txt")))
     page += section("Branch coverage of the parsers", "`tools/coverage.sh`: unit tests and kept inputs.",

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT
  * See digest.h. */
+/* EVP allocates and may fail, or crash, when memory is short; this API does neither. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include "hub/digest.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+typedef union context {
+    SHA256_CTX sha256;
+    SHA_CTX sha1;
+} context;
 
 ib_digest_kind ib_digest_kind_of(const char *etag) {
     size_t n = strlen(etag);
@@ -29,11 +36,14 @@ ib_status ib_digest_start(ib_digest *d, ib_digest_kind kind, uint64_t size, ib_e
     if (kind == IB_DIGEST_NONE)
         return IB_OK;
     if (!d->context)
-        d->context = EVP_MD_CTX_new();
-    if (!d->context ||
-        EVP_DigestInit_ex(d->context, kind == IB_DIGEST_SHA256 ? EVP_sha256() : EVP_sha1(), NULL) !=
-            1)
-        return ib_fail_memory(err, 0, "a hash");
+        d->context = malloc(sizeof(context));
+    context *c = d->context;
+    if (!c)
+        return ib_fail_memory(err, sizeof *c, "a hash");
+    if (kind == IB_DIGEST_SHA256)
+        (void)SHA256_Init(&c->sha256);
+    else
+        (void)SHA1_Init(&c->sha1);
     if (kind == IB_DIGEST_GIT_SHA1) {
         int n = snprintf(head, sizeof head, "blob %" PRIu64, size);
         ib_digest_add(d, head, (size_t)n + 1); /* the zero byte too */
@@ -42,22 +52,30 @@ ib_status ib_digest_start(ib_digest *d, ib_digest_kind kind, uint64_t size, ib_e
 }
 
 void ib_digest_add(ib_digest *d, const void *bytes, size_t n) {
-    if (d->kind != IB_DIGEST_NONE)
-        (void)EVP_DigestUpdate(d->context, bytes, n);
+    context *c = d->context;
+    if (c && d->kind == IB_DIGEST_SHA256)
+        (void)SHA256_Update(&c->sha256, bytes, n);
+    else if (c && d->kind == IB_DIGEST_GIT_SHA1)
+        (void)SHA1_Update(&c->sha1, bytes, n);
 }
 
 void ib_digest_end(ib_digest *d, char out[65]) {
-    unsigned char value[EVP_MAX_MD_SIZE];
-    unsigned int n = 0;
+    unsigned char value[SHA256_DIGEST_LENGTH] = {0};
+    context *c = d->context;
+    const size_t n = d->kind == IB_DIGEST_SHA256 ? SHA256_DIGEST_LENGTH : SHA_DIGEST_LENGTH;
     out[0] = '\0';
-    if (d->kind == IB_DIGEST_NONE || EVP_DigestFinal_ex(d->context, value, &n) != 1)
+    if (d->kind == IB_DIGEST_NONE || !c)
         return;
-    for (unsigned int i = 0; i < n && i < 32; i++)
-        (void)snprintf(out + (size_t)i * 2, 3, "%02x", value[i]);
+    if (d->kind == IB_DIGEST_SHA256)
+        (void)SHA256_Final(value, &c->sha256);
+    else
+        (void)SHA1_Final(value, &c->sha1);
+    for (size_t i = 0; i < n; i++)
+        (void)snprintf(out + i * 2, 3, "%02x", value[i]);
 }
 
 void ib_digest_clear(ib_digest *d) {
-    EVP_MD_CTX_free(d->context);
+    free(d->context);
     *d = (ib_digest){0};
 }
 

@@ -108,7 +108,7 @@ def judge(target, paths):
 
 
 # Where we are stricter, or more lenient, on purpose: words of our message, or of the reference's.
-KNOWN_ST = {"rank is above 8": "rank above 8", "duplicate": "duplicate keys are refused",
+KNOWN_ST = {"the first byte is not": "blanks in front of the header, which the format forbids", "rank is above 8": "rank above 8", "duplicate": "duplicate keys are refused",
             "is not model weights": "recognised as another kind of file", "control character": "control characters in names",
             "name is longer": "names above 1 KiB", "sub-byte": "sub-byte types"}
 
