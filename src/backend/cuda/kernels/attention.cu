@@ -65,7 +65,7 @@ __global__ void eager_values(ib_cuda_attention a) {
     }
 }
 
-__global__ void __launch_bounds__(THREADS) sdpa(ib_cuda_attention a) {
+__global__ void __launch_bounds__(THREADS, 4) sdpa(ib_cuda_attention a) {
     __shared__ float values[WARPS][IB_CUDA_HEAD_DIM_MAX];
     __shared__ running states[WARPS];
     const int row = blockIdx.x, head = blockIdx.y, n = a.cache.head_dim;

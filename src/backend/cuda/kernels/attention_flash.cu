@@ -150,7 +150,7 @@ template <int HD> constexpr size_t prefill_bytes() {
 
 // Block (64 packed rows, key head, sequence): each warp has 16 rows, all see the same key tiles.
 template <int HD, bool BF16>
-__global__ void __launch_bounds__(THREADS) flash_prefill(ib_cuda_attention a) {
+__global__ void __launch_bounds__(THREADS, 1) flash_prefill(ib_cuda_attention a) {
     IB_DYNAMIC_SHARED(memory);
     enum { LINE = HD + 8, STAGE = 2 * TILE_KEYS * LINE };
     uint16_t *q = reinterpret_cast<uint16_t *>(memory), *stages = q + PREFILL_ROWS * LINE;
@@ -217,7 +217,7 @@ template <int HD> constexpr size_t decode_bytes() {
 // Block (split, key head, sequence * blocks of 16 heads): 16 packed rows; of each tile of 64 keys a
 // warp has 16. Partial results of the four warps are joined in shared memory.
 template <int HD, bool BF16>
-__global__ void __launch_bounds__(THREADS) flash_split(ib_cuda_attention a) {
+__global__ void __launch_bounds__(THREADS, 1) flash_split(ib_cuda_attention a) {
     IB_DYNAMIC_SHARED(memory);
     enum { LINE = HD + 8, STAGE = 2 * TILE_KEYS * LINE };
     __shared__ float most[WARPS][ROWS], sums[WARPS][ROWS];
@@ -327,7 +327,7 @@ __global__ void __launch_bounds__(THREADS) split_f32(ib_cuda_attention a) {
 enum { F32_ROWS = 8, F32_KEYS = 32 };
 
 // Tiles of 8 packed rows by 32 keys; a group of 16 threads has a row.
-__global__ void __launch_bounds__(THREADS) prefill_f32(ib_cuda_attention a) {
+__global__ void __launch_bounds__(THREADS, 4) prefill_f32(ib_cuda_attention a) {
     IB_DYNAMIC_SHARED(memory);
     const int n = a.cache.head_dim, lines = a.place.n_tokens * group_of(a), past = *a.place.past;
     float *q = reinterpret_cast<float *>(memory), *o = q + F32_ROWS * n, *k = o + F32_ROWS * n;
