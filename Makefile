@@ -8,7 +8,7 @@ comma := ,
 all: ## build the program (build/inferbench)
 	@tools/packages.sh build
 	@cmake --preset $(PRESET) >/dev/null
-	@cmake --build --preset $(PRESET) --target inferbench inferbench_shared inferbench_man
+	@cmake --build --preset $(PRESET) --target program
 demo: ## the main job on a real model: benchmark SmolLM2-135M, quantize it to nf4, benchmark that
 	@tools/packages.sh build demo
 	@tools/demo.sh

@@ -5,6 +5,7 @@
  * at here, so out of memory is a status like any other. One pass; the text is never changed. */
 #include "base/json.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -180,6 +181,12 @@ static ib_status parse_number(parser *s, json_t **out) {
 
 static ib_status parse_value(parser *s, json_t **out);
 
+static ib_status duplicate(const parser *s, const char *at, ib_str key) {
+    char quoted[IB_QUOTED], problem[IB_QUOTED + 32];
+    (void)snprintf(problem, sizeof problem, "duplicate object key %s", ib_quote(key, quoted));
+    return bad(s, at, problem);
+}
+
 static ib_status parse_key(parser *s, const json_t *object, ib_str *key) {
     skip_blanks(s);
     const char *at = s->p;
@@ -190,7 +197,7 @@ static ib_status parse_key(parser *s, const json_t *object, ib_str *key) {
     if (key->len && memchr(key->ptr, '\0', key->len))
         return bad(s, at, "NUL byte in an object's key");
     if (json_object_getn(object, key->len ? key->ptr : "", key->len))
-        return bad(s, at, "duplicate object key");
+        return duplicate(s, at, *key);
     return IB_OK;
 }
 

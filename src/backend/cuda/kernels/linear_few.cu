@@ -216,7 +216,7 @@ __device__ __forceinline__ void tile_sums(const ib_cuda_matrix &m, uint32_t firs
 
 // One block per tile of 16 outputs at a time; the warps share the columns.
 template <int TYPE, int TILES>
-__global__ void __launch_bounds__(FEW_THREADS, 2)
+__global__ void __launch_bounds__(FEW_THREADS, TILES > 2 ? 1 : 2)
     few_codes(const __grid_constant__ ib_cuda_few a, uint32_t n_tiles) {
     IB_DYNAMIC_SHARED(memory);
     __shared__ float parts[2][WARPS][2 * TILES][TILE];
